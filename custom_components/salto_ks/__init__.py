@@ -1,0 +1,1 @@
+"""Salto KS for Home Assistant."""

@@ -1,0 +1,300 @@
+"""Client for the Salto KS Connect API: one method for each call, typed in and out.
+
+It keeps no state of the site, so what it returns is what Salto said just now. Paths use
+version 1.2 (both versions are live and mostly interchangeable, MEAS).
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from yarl import URL
+
+from .exceptions import AuthFailure, Endpoint, SaltoKsAuthError, SaltoKsUnexpectedResponseError
+from .iq_pin import KEEP_PIN
+from .models import (
+    Iq,
+    IqActivation,
+    IqId,
+    Lock,
+    LockCommand,
+    LockId,
+    PinChannel,
+    PlatformUser,
+    Role,
+    Site,
+    SiteId,
+    SiteMember,
+    Subscription,
+    secret_from_api,
+)
+from .parsing import is_uuid, json_array, json_object
+from .responses import raise_for_status
+from .tokens import TokenSource
+from .transport import Answer, Transport
+
+PAGE_SIZE: Final = 100
+"""Largest page known to work (MEAS); the server's own default is 20 (INF)."""
+
+_MAX_PAGES: Final = 1000
+_DEFAULT_PAGE: Final = 20
+
+
+class SaltoKsClient:
+    """Talk to one environment with one account.
+
+    Every method raises from the tree of `SaltoKsError`; see `exceptions.py` for what to do.
+    """
+
+    def __init__(self, transport: Transport, tokens: TokenSource, api_url: URL) -> None:
+        """Use the origin of `api_url`; whatever path it has is ignored."""
+        self._transport = transport
+        self._tokens = tokens
+        self._origin = api_url.origin()
+
+    @property
+    def server_clock_offset(self) -> timedelta | None:
+        """How far Salto's clock was ahead of ours at the last answer; None before the first."""
+        return self._transport.server_clock_offset
+
+    async def check_login(self) -> None:
+        """Make sure that there is a token; its failure is the identity server's alone."""
+        await self._tokens.token()
+
+    async def sites(self) -> tuple[Site, ...]:
+        """List the sites that the account sees (MEAS)."""
+        return await self._all("/v1.2/sites", Site.from_api, lambda site: site.id)
+
+    async def find_site(self, site_uid: str) -> Site | None:
+        """Find a site by its readable code or by its UUID; None if the account sees none such.
+
+        The list is searched here instead of by `$filter`, so that nothing a person typed
+        becomes part of a query.
+        """
+        wanted = site_uid.strip().casefold()
+        return next(
+            (s for s in await self.sites() if wanted in {s.site_uid.casefold(), s.id}), None
+        )
+
+    async def site(self, site_id: SiteId) -> Site:
+        """Read one site (MEAS)."""
+        return Site.from_api(await self._get("/v1.2/sites/{site}", site=site_id))
+
+    async def subscription(self, site_id: SiteId) -> Subscription:
+        """Read the site's seats and features (MEAS)."""
+        return Subscription.from_api(
+            await self._get("/v1.2/sites/{site}/subscription", site=site_id)
+        )
+
+    async def me(self) -> PlatformUser:
+        """Read the account's platform profile (MEAS)."""
+        return PlatformUser.from_api(await self._get("/v1.2/me"))
+
+    async def site_member(self, site_id: SiteId) -> SiteMember:
+        """Read the account as a user of the site (MEAS)."""
+        return SiteMember.from_api(await self._get("/v1.2/sites/{site}/me", site=site_id))
+
+    async def roles(self, site_id: SiteId) -> tuple[Role, ...]:
+        """List the roles that can be given on the site (MEAS)."""
+        return await self._all(
+            "/v1.2/sites/{site}/roles", Role.from_api, lambda role: role.id, site=site_id
+        )
+
+    async def iqs(self, site_id: SiteId) -> tuple[Iq, ...]:
+        """List the site's IQs (MEAS)."""
+        return await self._all(
+            "/v1.2/sites/{site}/iqs", Iq.from_api, lambda iq: iq.id, site=site_id
+        )
+
+    async def iq(self, site_id: SiteId, iq_id: IqId) -> Iq:
+        """Read one IQ (MEAS)."""
+        return Iq.from_api(await self._get("/v1.2/sites/{site}/iqs/{iq}", site=site_id, iq=iq_id))
+
+    async def activations(self, site_id: SiteId) -> tuple[IqActivation, ...]:
+        """List on which IQs of the site this account is activated (MEAS)."""
+        return await self._all(
+            "/v1.2/me/{site}/activated_iqs",
+            IqActivation.from_api,
+            lambda item: item.iq_id,
+            site=site_id,
+        )
+
+    async def first_secret(self, site_id: SiteId, iq_id: IqId) -> str:
+        """Read the IQ secret, which works until the account is activated (MEAS).
+
+        Raises SaltoKsForbiddenError afterwards (403/2203): it can never be read again.
+        """
+        return secret_from_api(
+            await self._get("/v1.2/sites/{site}/iqs/{iq}/secret", site=site_id, iq=iq_id)
+        )
+
+    async def request_pin(self, site_id: SiteId, iq_id: IqId, channel: PinChannel) -> None:
+        """Make Salto send the account an IQ PIN; the answer never holds it (MEAS)."""
+        await self._request(
+            "GET",
+            "/v1.2/sites/{site}/iqs/{iq}/pin",
+            query={"send_email": "true"} if channel is PinChannel.EMAIL else None,
+            site=site_id,
+            iq=iq_id,
+        )
+
+    async def set_pin(
+        self, site_id: SiteId, iq_id: IqId, *, otp: str, delta: str = KEEP_PIN
+    ) -> None:
+        """Activate the account on the IQ, or change its PIN by `delta` (MEAS).
+
+        With the default delta on an activated IQ this changes nothing and so proves secret,
+        PIN and clock without moving a door.
+        """
+        await self._request(
+            "PUT",
+            "/v1.2/sites/{site}/iqs/{iq}/pin",
+            body={"otp": otp, "delta": delta},
+            site=site_id,
+            iq=iq_id,
+        )
+
+    async def restore_iq(self, site_id: SiteId, iq_id: IqId) -> None:
+        """Put an IQ back to work after a hardware reset (CODE)."""
+        await self._request("POST", "/v1.2/sites/{site}/iqs/{iq}/restore", site=site_id, iq=iq_id)
+
+    async def locks(self, site_id: SiteId) -> tuple[Lock, ...]:
+        """List the site's locks (MEAS)."""
+        return await self._all(
+            "/v1.2/sites/{site}/locks", Lock.from_api, lambda lock: lock.id, site=site_id
+        )
+
+    async def lock(self, site_id: SiteId, lock_id: LockId) -> Lock:
+        """Read one lock (MEAS)."""
+        return Lock.from_api(
+            await self._get("/v1.2/sites/{site}/locks/{lock}", site=site_id, lock=lock_id)
+        )
+
+    async def command_lock(
+        self, site_id: SiteId, lock_id: LockId, command: LockCommand, *, otp: str | None
+    ) -> None:
+        """Open a door once, or start or end its office mode; 200 and 204 are success (DOC, CODE).
+
+        It is sent once. After SaltoKsConnectionError or SaltoKsServerError nobody knows
+        whether the door has opened. Only a refused token is answered with one repetition:
+        such a request never reached the IQ.
+        """
+        await self._request(
+            "PATCH",
+            "/v1.2/sites/{site}/locks/{lock}/locking",
+            body={"locked_state": command.value} | ({} if otp is None else {"otp": otp}),
+            site=site_id,
+            lock=lock_id,
+        )
+
+    async def _get(self, route: str, **ids: str) -> Any:
+        """Read one thing."""
+        answer = await self._send("GET", self._url(route, ids), route)
+        return answer.json(Endpoint.API)
+
+    async def _all[T](
+        self,
+        route: str,
+        parse: Callable[[object], T],
+        key: Callable[[T], object],
+        **ids: str,
+    ) -> tuple[T, ...]:
+        """Read a list to its end; a thing that slid onto the next page counts once."""
+        found: dict[object, T] = {}
+        async for items in self._pages(route, ids):
+            for item in map(parse, items):
+                found[key(item)] = item
+        return tuple(found.values())
+
+    async def _pages(self, route: str, ids: Mapping[str, str]) -> AsyncIterator[list[Any]]:
+        """Read page after page: enveloped with a next link (MEAS), or bare (seen once, MEAS)."""
+        url = self._url(route, ids).with_query({"$top": str(PAGE_SIZE)})
+        seen: set[URL] = set()
+        skip = 0
+        for _ in range(_MAX_PAGES):
+            seen.add(url)
+            raw = (await self._send("GET", url, route)).json(Endpoint.API)
+            if isinstance(raw, list):
+                yield raw
+                skip += len(raw)
+                # A bare list cannot say that there is more; a full page suggests it.
+                if not raw or len(raw) % _DEFAULT_PAGE:
+                    return
+                url = url.update_query({"$skip": str(skip)})
+            else:
+                data = json_object(raw, "a page")
+                yield json_array(data.get("items"), "the items of a page")
+                if not (link := data.get("next_page_link")):
+                    return
+                url = self._follow(link)
+            if url in seen:
+                raise SaltoKsUnexpectedResponseError(f"{route}: the pages lead back to one read")
+        raise SaltoKsUnexpectedResponseError(f"{route}: more than {_MAX_PAGES} pages")
+
+    def _follow(self, link: object) -> URL:
+        """Take path and query of a next link, on our own origin.
+
+        The link may come back with `http://` (DOC), and a token must not follow it anywhere.
+        """
+        try:
+            url = URL(str(link), encoded=True)
+            return URL.build(
+                scheme=self._origin.scheme,
+                authority=self._origin.raw_authority,
+                path=url.raw_path,
+                query_string=url.raw_query_string,
+                encoded=True,
+            )
+        except ValueError:
+            raise SaltoKsUnexpectedResponseError("a next page link is no address") from None
+
+    def _url(self, route: str, ids: Mapping[str, str]) -> URL:
+        """Fill a route template. Raises ValueError for an id that is no UUID."""
+        for name, value in ids.items():
+            if not is_uuid(value):
+                raise ValueError(f"the {name} id is not a UUID")
+        return self._origin.with_path(route.format_map(ids))
+
+    async def _request(
+        self,
+        method: str,
+        route: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, str] | None = None,
+        **ids: str,
+    ) -> Answer:
+        """Make a call that is described by its route template."""
+        url = self._url(route, ids)
+        return await self._send(method, url.with_query(query) if query else url, route, body)
+
+    async def _send(
+        self, method: str, url: URL, route: str, body: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Send with a token; where that is refused, once more with a new one."""
+        token = await self._tokens.token()
+        answer = await self._attempt(method, url, route, token, body)
+        if answer.status == 401:
+            self._tokens.discard(token)
+            token = await self._tokens.token()
+            answer = await self._attempt(method, url, route, token, body)
+        if answer.status == 401:
+            raise SaltoKsAuthError(
+                f"{method} {route}: a new token was refused", failure=AuthFailure.BEARER
+            )
+        sent = (token, *body.values()) if body else (token,)
+        raise_for_status(answer, endpoint=Endpoint.API, sent=sent)
+        return answer
+
+    async def _attempt(
+        self, method: str, url: URL, route: str, token: str, body: Mapping[str, str] | None
+    ) -> Answer:
+        """Send once."""
+        return await self._transport.request(
+            method,
+            url,
+            route=route,
+            endpoint=Endpoint.API,
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            json_body=body,
+        )

@@ -1,0 +1,130 @@
+"""One HTTP exchange with Salto: limits, time-outs, errors and what is logged of it.
+
+Nothing that was sent or received is ever logged, only the method, the path template, the
+status and the time it took.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+import json
+import logging
+from time import monotonic
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from .exceptions import Endpoint, SaltoKsConnectionError, SaltoKsUnexpectedResponseError
+
+_LOGGER = logging.getLogger(__name__)
+
+TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
+"""A remote command passes through cloud, IQ and radio; reads are done long before this."""
+
+MAX_BODY = 16 * 1024 * 1024
+"""Bytes of the largest answer taken; a page of 100 locks has about 0.1 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A complete answer of either server."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def json(self, endpoint: Endpoint) -> Any:
+        """Parse the body; None when it is empty. Raises SaltoKsUnexpectedResponseError."""
+        if not self.body.strip():
+            return None
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as err:
+            # The text of a parse error may quote the body, so it is not passed on.
+            del err
+        raise SaltoKsUnexpectedResponseError(
+            f"HTTP {self.status} with a body that is not JSON", endpoint=endpoint
+        )
+
+
+class Transport:
+    """Send requests through a session that belongs to somebody else."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, *, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        """Use the given session; the clock tells aware UTC and is asked at each answer."""
+        self._session = session
+        self._clock = clock or _utcnow
+        self.server_clock_offset: timedelta | None = None
+        """How far the server's clock was ahead of ours at the last answer, to the second."""
+
+    async def request(
+        self,
+        method: str,
+        url: URL,
+        *,
+        route: str,
+        endpoint: Endpoint,
+        headers: Mapping[str, str] | None = None,
+        json_body: Mapping[str, Any] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Make one request and read its answer whole, following no redirect.
+
+        Raises SaltoKsConnectionError when no complete answer arrives, and
+        SaltoKsUnexpectedResponseError for a redirect or an oversized body.
+        """
+        started = monotonic()
+        try:
+            async with self._session.request(
+                method,
+                url,
+                headers=headers,
+                json=json_body,
+                data=form,
+                allow_redirects=False,
+                timeout=TIMEOUT,
+            ) as response:
+                body = await _read(response, endpoint)
+                answer = Answer(status=response.status, headers=response.headers, body=body)
+        except (aiohttp.ClientError, TimeoutError, OSError) as err:
+            _LOGGER.debug("%s %s: %s", method, route, type(err).__name__)
+            raise SaltoKsConnectionError(
+                f"{method} {route}: no answer ({type(err).__name__})", endpoint=endpoint
+            ) from None
+        _LOGGER.debug("%s %s: %s in %.3f s", method, route, answer.status, monotonic() - started)
+        self._note_server_clock(answer)
+        if 300 <= answer.status < 400:
+            raise SaltoKsUnexpectedResponseError(
+                f"{method} {route}: the server redirects (HTTP {answer.status})", endpoint=endpoint
+            )
+        return answer
+
+    def _note_server_clock(self, answer: Answer) -> None:
+        """Keep the difference to the server's `Date`, since an OTP lives on the right time."""
+        try:
+            server_time = parsedate_to_datetime(answer.headers.get("Date", ""))
+        except ValueError:
+            return
+        if server_time.tzinfo is not None:
+            self.server_clock_offset = server_time - self._clock().replace(microsecond=0)
+
+
+async def _read(response: aiohttp.ClientResponse, endpoint: Endpoint) -> bytes:
+    """Read a body up to the limit."""
+    chunks = bytearray()
+    async for chunk in response.content.iter_chunked(64 * 1024):
+        chunks += chunk
+        if len(chunks) > MAX_BODY:
+            raise SaltoKsUnexpectedResponseError(
+                f"an answer larger than {MAX_BODY} bytes", endpoint=endpoint
+            )
+    return bytes(chunks)
+
+
+def _utcnow() -> datetime:
+    """Tell the time; looked up at each call, so that a test can move it."""
+    return datetime.now(UTC)
