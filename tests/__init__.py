@@ -1,0 +1,1 @@
+"""Tests of the integration and of the servers it is tested against."""
