@@ -354,6 +354,25 @@ async def test_wrong_codes_block_that_command_for_twenty_minutes(caller: Caller)
     assert (await caller.turn(door, otp(secret, pin, caller.clock.now))).status == 204
 
 
+async def test_right_code_wipes_the_count_of_wrong_ones(caller: Caller) -> None:
+    """Two wrong codes before and two after a right one do not block."""
+    secret, pin = await caller.activate((await caller.iq_ids())[0])
+    door = (await caller.locks())[0]["id"]
+    wrong = wrong_otp(secret, pin, caller.clock.now)
+    seen = []
+    for second in range(2):
+        seen += [(await caller.turn(door, wrong)).status for _ in range(2)]
+        right = otp(secret, pin, caller.clock.now + timedelta(seconds=second))
+        seen.append((await caller.turn(door, right)).status)
+    assert seen == [400, 400, 204, 400, 400, 204]
+
+
+async def test_no_code_is_right_before_the_pin_was_sent(caller: Caller) -> None:
+    """Without a PIN there is nothing a code could be made of."""
+    answer = await caller.set_pin((await caller.iq_ids())[0], "00000")
+    assert await error_of(answer) == refused("otp_invalid")
+
+
 @pytest.mark.parametrize(("offset", "status"), [(-181, 400), (-180, 204), (180, 204), (181, 400)])
 async def test_code_counts_three_minutes_either_way(
     caller: Caller, offset: int, status: int
