@@ -1,0 +1,56 @@
+"""The options of ``scripts/demo``."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the demo was asked to run; None where the person left the choice to it."""
+
+    fresh: bool
+    """Leave the integration to be set up by hand."""
+    port: int | None
+    sim_port: int | None
+    seed: str | None
+    keep: Path | None
+    """A folder that outlives the demo, instead of a throw-away one."""
+    hass_venv: Path | None
+    """An environment with another Home Assistant to run."""
+    browser: bool
+    """Open the dashboard, where there is a desktop to open it on."""
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read the command line; ends the program on a mistake, as argparse does."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo",
+        description="A campsite with simulated Salto KS doors, and a Home Assistant that runs it.",
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="do not set the integration up: say what to type, and show the IQ PINs that arrive",
+    )
+    parser.add_argument("--port", type=int, help="Home Assistant's port (8123)")
+    parser.add_argument("--sim-port", type=int, help="the simulated Salto KS's port (8124)")
+    parser.add_argument("--seed", help="the world to start with (campsite)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep everything in this folder and go on there"
+    )
+    parser.add_argument(
+        "--hass-venv", type=Path, metavar="VENV", help="run the Home Assistant of this environment"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    told = parser.parse_args(arguments)
+    return Options(
+        fresh=told.fresh,
+        port=told.port,
+        sim_port=told.sim_port,
+        seed=told.seed,
+        keep=told.keep,
+        hass_venv=told.hass_venv,
+        browser=not told.no_browser,
+    )

@@ -1,0 +1,59 @@
+"""What the demo says on the terminal."""
+
+from collections.abc import Iterator
+import json
+from pathlib import Path
+from typing import Any
+
+from .set_up import DOMAIN, credentials
+from .simulated import Message, Seed
+
+USERNAME = "demo"
+PASSWORD = "demo"  # noqa: S105 - the whole house of this user is simulated and on loopback
+
+
+def ready(home: str, vendor: str, seed: Seed) -> Iterator[str]:
+    """Yield where everything is, and how to play with it."""
+    example = seed.locks[0]
+    body = json.dumps({"lock_id": example.id, "pin": "1234"})
+    yield ""
+    yield f"Home Assistant is ready:  {home}"
+    yield f"  user name               {USERNAME}"
+    yield f"  password                {PASSWORD}"
+    yield f"Simulated Salto KS:       {vendor}"
+    yield f"  what it was asked       curl -s {vendor}/_sim/journal"
+    yield f"  type at a keypad        curl -s {vendor}/_sim/keypad -d '{body}'"
+    yield f"                          (that is {example.name})"
+
+
+def what_to_type(home: str, vendor: str, seed: Seed, integration: Path) -> Iterator[str]:
+    """Yield how to set the integration up by hand, in the words of its own forms."""
+    texts = json.loads((integration / "translations" / "en.json").read_text(encoding="utf-8"))
+    steps = texts["config"]["step"]
+    yield ""
+    yield "Set it up: Settings > Devices & services > Add integration > Salto KS, or open"
+    yield f"  {home}/config/integrations/dashboard/add?domain={DOMAIN}"
+    for field, value in credentials(seed, vendor).items():
+        shown = _option(texts, field, str(value))
+        label = next(s["data"][field] for s in steps.values() if field in s.get("data", {}))
+        yield f"  {label:<26} {shown}"
+    names = " and ".join(seed.iqs.values())
+    yield f"Then choose {names}; the PIN that is sent appears below, and here:"
+    yield f"  curl -s {vendor}/_sim/outbox"
+
+
+def _option(texts: Any, field: str, value: str) -> str:
+    """Return the label of a choice, or the value itself where it is typed."""
+    options = texts.get("selector", {}).get(field, {}).get("options", {})
+    return str(options.get(value, value))
+
+
+def mail(message: Message, seed: Seed) -> str:
+    """Return what a person reads in the mail that holds an IQ PIN."""
+    return f"[{message.channel}] the PIN of {seed.iqs[message.iq_id]} is {message.pin}"
+
+
+def ending(kept: Path | None) -> str:
+    """Return how it ends."""
+    fate = f"everything stays in {kept}" if kept else "everything is thrown away then"
+    return f"\nCtrl-C ends it; {fate}."
