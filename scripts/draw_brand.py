@@ -83,7 +83,7 @@ def draw_logo(palette: Palette) -> Image.Image:
     place = (SIDE + gap - left, (SIDE - (bottom - top)) / 2 - top)
     pen = ImageDraw.Draw(image)
     pen.text(place, NAME, font=font, fill=palette.text, stroke_width=weight)
-    return image
+    return image.crop(image.getchannel("A").getbbox())
 
 
 def save(image: Image.Image, height: int, path: Path) -> None:

@@ -24,7 +24,6 @@ config:
 frontend:
 history:
 logbook:
-mobile_app:
 person:
 recorder:
   exclude:

@@ -1,0 +1,146 @@
+"""The parts of the demo that decide something."""
+
+from collections.abc import Iterator
+import json
+from pathlib import Path
+import socket
+from typing import Any
+
+import pytest
+
+from scripts.demo_lib import dashboard
+from scripts.demo_lib.errors import DemoError
+from scripts.demo_lib.folder import LOOPBACK, DemoFolder, Settings
+from scripts.demo_lib.options import parse
+from scripts.demo_lib.processes import require_free
+from scripts.demo_lib.registry import Devices
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DemoFolder:
+    """Return a folder that a demo was laid out in, with other ports than the usual ones."""
+    kept = DemoFolder(tmp_path / "kept")
+    kept.lay_out(Settings(9001, 9002, "campsite"), tmp_path / "salto_ks")
+    return kept
+
+
+def test_a_new_folder_takes_the_usual_settings(tmp_path: Path) -> None:
+    """Without options the demo uses the documented ports and world."""
+    assert DemoFolder(tmp_path).settle(parse([])) == Settings(8123, 8124, "campsite")
+
+
+def test_a_kept_folder_keeps_its_settings(folder: DemoFolder) -> None:
+    """A kept demo goes on where it was, and only Home Assistant's own port may move."""
+    assert folder.settle(parse([])) == Settings(9001, 9002, "campsite")
+    assert folder.settle(parse(["--port", "9009"])) == Settings(9009, 9002, "campsite")
+
+
+@pytest.mark.parametrize("change", [["--sim-port", "9"], ["--seed", "other"]], ids=lambda c: c[0])
+def test_a_kept_folder_refuses_another_simulator(folder: DemoFolder, change: list[str]) -> None:
+    """The integration in a kept folder would not find its site again: refused, with the option."""
+    with pytest.raises(DemoError, match=change[0]):
+        folder.settle(parse(change))
+
+
+def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+    """A folder with somebody's Home Assistant in it is never touched."""
+    (tmp_path / "configuration.yaml").write_text("default_config:\n", encoding="utf-8")
+    with pytest.raises(DemoError, match="not a demo's"):
+        DemoFolder(tmp_path).settle(parse([]))
+
+
+def test_the_server_listens_on_loopback_only(folder: DemoFolder) -> None:
+    """Home Assistant is told its port and to be reachable from this machine alone."""
+    told = json.loads((folder.path / ".storage" / "http").read_text(encoding="utf-8"))
+    assert told["data"]["stable"]["server_host"] == ["127.0.0.1"]
+    assert told["data"]["stable"]["server_port"] == 9001
+
+
+def test_laying_out_again_keeps_the_onboarding(folder: DemoFolder, tmp_path: Path) -> None:
+    """What Home Assistant wrote in a kept folder survives the next start."""
+    onboarding = folder.path / ".storage" / "onboarding"
+    onboarding.write_text('{"data": {"done": ["user"]}}', encoding="utf-8")
+    folder.lay_out(Settings(9001, 9002, "campsite"), tmp_path / "salto_ks")
+    assert json.loads(onboarding.read_text(encoding="utf-8")) == {"data": {"done": ["user"]}}
+
+
+@pytest.fixture
+def listener(socket_enabled: None) -> Iterator[socket.socket]:
+    """Return a socket that listens on loopback."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        yield server
+
+
+def test_a_taken_port_is_named_with_its_option(listener: socket.socket) -> None:
+    """A port that is in use is refused with the option that chooses another."""
+    port = listener.getsockname()[1]
+    with pytest.raises(DemoError, match=f"port {port} is taken: choose another with --port"):
+        require_free(port, "--port")
+
+
+def test_a_free_port_is_accepted(listener: socket.socket) -> None:
+    """A port that was given back is free at once."""
+    port = listener.getsockname()[1]
+    listener.close()
+    require_free(port, "--port")
+
+
+def device(name: str) -> dict[str, Any]:
+    """Return a device as the registry lists it."""
+    return {"id": name, "name": name, "name_by_user": None}
+
+
+def entity(of: str, entity_id: str, unique_id: str, **more: Any) -> dict[str, Any]:
+    """Return an entity as the registry lists it."""
+    known = {"device_id": of, "entity_id": entity_id, "unique_id": unique_id}
+    return known | {"platform": "salto_ks", "disabled_by": None} | more
+
+
+DEVICES = [device("Sauna"), device("Gate"), device("Gateway"), device("Campsite"), device("Sun")]
+ENTITIES = [
+    entity("Gate", "lock.gate", "1-door"),
+    entity("Gate", "binary_sensor.gate_left_open", "1-left_open"),
+    entity("Gate", "sensor.gate_battery", "1-battery"),
+    entity("Gate", "switch.gate_office_mode", "1-office_mode"),
+    entity("Gate", "sensor.hidden", "1-signal", disabled_by="integration"),
+    entity("Sauna", "lock.sauna", "2-door"),
+    entity("Gateway", "binary_sensor.gateway_active", "3-activated"),
+    entity("Campsite", "switch.active", "4-active"),
+    entity("Sun", "sensor.sun", "5-next", platform="sun"),
+]
+
+
+def test_devices_are_sorted_by_what_they_are() -> None:
+    """Doors have a lock, IQs an activation; what is not ours or disabled is left out."""
+    found = Devices.sort(DEVICES, ENTITIES)
+    assert [door.name for door in found.doors] == ["Gate", "Sauna"]
+    assert [iq.name for iq in found.iqs] == ["Gateway"]
+    assert [other.name for other in found.others] == ["Campsite"]
+    assert "sensor.hidden" not in found.doors[0].entities.values()
+
+
+def entities_in(card: Any) -> Iterator[str]:
+    """Yield the entity ids that a card shows, wherever they are."""
+    if isinstance(card, dict):
+        if isinstance(card.get("entity"), str):
+            yield card["entity"]
+        card = list(card.values())
+    if isinstance(card, list):
+        for part in card:
+            yield from entities_in(part)
+
+
+def test_the_dashboard_shows_every_entity() -> None:
+    """All that our devices have is on the one view, and nothing else."""
+    found = dashboard.build(Devices.sort(DEVICES, ENTITIES))
+    ours = {e["entity_id"] for e in ENTITIES if e["platform"] == "salto_ks"} - {"sensor.hidden"}
+    assert set(entities_in(found)) == ours
+
+
+def test_an_alarm_is_a_badge_only_while_it_rings() -> None:
+    """The badge of an alarm is bound to the alarm's state."""
+    view = dashboard.build(Devices.sort(DEVICES, ENTITIES))["views"][0]
+    alarm = "binary_sensor.gate_left_open"
+    assert [(badge["entity"], badge["visibility"]) for badge in view["badges"]] == [
+        (alarm, [{"condition": "state", "entity": alarm, "state": "on"}])
+    ]
