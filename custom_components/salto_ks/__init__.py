@@ -1,1 +1,95 @@
 """Salto KS for Home Assistant."""
+
+from typing import Final
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+from homeassistant.util import dt as dt_util
+
+from .api.models import IqId, SiteId
+from .const import CONF_IQ_ID, CONF_SITE_ID, DOMAIN, SUBENTRY_IQ
+from .coordinator import (
+    SaltoKsConfigEntry,
+    SaltoKsData,
+    SaltoKsDoorsCoordinator,
+    SaltoKsSiteCoordinator,
+)
+from .devices import SiteDevices, async_device_ids
+from .door_commands import DoorCommands
+from .iq_vault import async_get_iq_vault
+from .issues import IqIssues, async_remove_iq_issues
+from .session import async_create_session, create_client_from
+from .site_state import async_get_site_states
+
+PLATFORMS: Final = (Platform.BINARY_SENSOR, Platform.LOCK, Platform.SENSOR, Platform.SWITCH)
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:
+    """Connect to the site, read it once, and bring up its doors."""
+    site_id = SiteId(entry.data[CONF_SITE_ID])
+    vault = await async_get_iq_vault(hass)
+    states = await async_get_site_states(hass)
+    client = create_client_from(async_create_session(hass, auto_cleanup=True), entry.data)
+    known = async_device_ids(dr.async_get(hass), entry.entry_id)
+    site = SaltoKsSiteCoordinator(hass, entry, client, site_id)
+    doors = SaltoKsDoorsCoordinator(hass, entry, client, site_id, known=known)
+    await site.async_config_entry_first_refresh()
+    await doors.async_config_entry_first_refresh()
+
+    issues = IqIssues(hass, entry)
+
+    @callback
+    def guard_changed(iq_id: IqId) -> None:
+        issues.async_update()
+        doors.async_tell(iq_id)
+
+    commands = DoorCommands(
+        client,
+        vault,
+        site_id=site_id,
+        user_id=site.data.member.platform_id,
+        set_up_iqs=lambda: _set_up_iqs(entry),
+        is_active=lambda: states.is_active(site_id),
+        clock=dt_util.utcnow,
+        on_guard_change=guard_changed,
+    )
+    entry.runtime_data = SaltoKsData(
+        client=client, vault=vault, states=states, commands=commands, doors=doors, site=site
+    )
+    devices = SiteDevices(hass, entry)
+    devices.async_update()
+    entry.async_on_unload(doors.async_add_listener(devices.async_update))
+    issues.async_update()
+    entry.async_on_unload(lambda: async_remove_iq_issues(hass, entry))
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    entry.async_on_unload(entry.add_update_listener(_async_reload))
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:
+    """Take the doors down, after the commands that are on their way."""
+    await entry.runtime_data.commands.finish()
+    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, entry: SaltoKsConfigEntry, device: dr.DeviceEntry
+) -> bool:
+    """Let a person remove a device that Salto no longer lists."""
+    data = entry.runtime_data
+    kept = {data.site.site_id, *data.doors.data.known}
+    return not any(domain == DOMAIN and key in kept for domain, key in device.identifiers)
+
+
+async def _async_reload(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Load the entry anew with changed data, options or subentries."""
+    hass.config_entries.async_schedule_reload(entry.entry_id)
+
+
+def _set_up_iqs(entry: SaltoKsConfigEntry) -> frozenset[IqId]:
+    """Return the IQs that have a subentry."""
+    return frozenset(
+        IqId(subentry.data[CONF_IQ_ID]) for subentry in entry.get_subentries_of_type(SUBENTRY_IQ)
+    )

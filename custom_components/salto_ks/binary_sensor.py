@@ -1,0 +1,161 @@
+"""Truths about doors and IQs that a person wants to be told of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, override
+
+from homeassistant.components.binary_sensor import (
+    BinarySensorEntity,
+    BinarySensorEntityDescription,
+)
+from homeassistant.components.binary_sensor.const import BinarySensorDeviceClass
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .api.models import BatteryLevel, Iq, Lock
+from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator
+from .entity import SaltoKsDoorEntity, SaltoKsIqEntity, add_doors, add_iqs
+
+PARALLEL_UPDATES = 0
+
+_BATTERY_IS_LOW: Final[dict[str, bool]] = {
+    BatteryLevel.FRESH: False,
+    BatteryLevel.GOOD: False,
+    BatteryLevel.LOW: True,
+    BatteryLevel.CRITICAL: True,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoorBinarySensorDescription(BinarySensorEntityDescription):
+    """A truth about a door; None where Salto does not tell."""
+
+    value: Callable[[Lock], bool | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IqBinarySensorDescription(BinarySensorEntityDescription):
+    """A truth about an IQ."""
+
+    value: Callable[[SaltoKsIqBinarySensor], bool | None]
+
+
+DOOR_SENSORS: Final = (
+    DoorBinarySensorDescription(
+        key="online",
+        translation_key="online",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value=lambda lock: lock.online,
+    ),
+    DoorBinarySensorDescription(
+        key="battery_low",
+        device_class=BinarySensorDeviceClass.BATTERY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value=lambda lock: _BATTERY_IS_LOW.get(lock.battery_level),
+    ),
+    DoorBinarySensorDescription(
+        key="left_open",
+        translation_key="left_open",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        value=lambda lock: lock.left_open_alarm,
+    ),
+    DoorBinarySensorDescription(
+        key="intrusion",
+        translation_key="intrusion",
+        device_class=BinarySensorDeviceClass.SAFETY,
+        value=lambda lock: lock.intrusion_alarm,
+    ),
+    DoorBinarySensorDescription(
+        key="privacy_mode",
+        translation_key="privacy_mode",
+        value=lambda lock: lock.privacy_mode,
+    ),
+)
+
+IQ_SENSORS: Final = (
+    IqBinarySensorDescription(
+        key="online",
+        translation_key="online",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value=lambda sensor: sensor.iq.online,
+    ),
+    IqBinarySensorDescription(
+        key="activated",
+        translation_key="activated",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value=lambda sensor: sensor.activated(),
+    ),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: SaltoKsConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the binary sensors."""
+
+    def of_door(doors: SaltoKsDoorsCoordinator, lock: Lock) -> list[SaltoKsDoorBinarySensor]:
+        return [SaltoKsDoorBinarySensor(doors, lock, description) for description in DOOR_SENSORS]
+
+    def of_iq(doors: SaltoKsDoorsCoordinator, iq: Iq) -> list[SaltoKsIqBinarySensor]:
+        return [SaltoKsIqBinarySensor(doors, iq, description) for description in IQ_SENSORS]
+
+    add_doors(entry, async_add_entities, of_door)
+    add_iqs(entry, async_add_entities, of_iq)
+
+
+class SaltoKsDoorBinarySensor(SaltoKsDoorEntity, BinarySensorEntity):
+    """A truth about a door."""
+
+    entity_description: DoorBinarySensorDescription
+
+    def __init__(
+        self,
+        coordinator: SaltoKsDoorsCoordinator,
+        lock: Lock,
+        description: DoorBinarySensorDescription,
+    ) -> None:
+        """Show what the description tells."""
+        super().__init__(coordinator, lock.id, description.key)
+        self.entity_description = description
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """Tell whether it is so."""
+        return self.entity_description.value(self.door)
+
+
+class SaltoKsIqBinarySensor(SaltoKsIqEntity, BinarySensorEntity):
+    """A truth about an IQ."""
+
+    entity_description: IqBinarySensorDescription
+
+    def __init__(
+        self, coordinator: SaltoKsDoorsCoordinator, iq: Iq, description: IqBinarySensorDescription
+    ) -> None:
+        """Show what the description tells."""
+        super().__init__(coordinator, iq.id, description.key)
+        self.entity_description = description
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """Tell whether it is so."""
+        return self.entity_description.value(self)
+
+    def activated(self) -> bool:
+        """Tell whether Salto says that we are activated, and we can sign for it."""
+        data = self.coordinator.config_entry.runtime_data
+        activation = data.site.data.activations.get(self.iq_id)
+        credential = data.commands.credential(self.iq_id)
+        return (
+            activation is not None
+            and activation.activated
+            and credential is not None
+            and credential.activated
+        )

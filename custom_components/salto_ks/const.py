@@ -1,0 +1,58 @@
+"""Names and numbers that several modules share."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+import logging
+from typing import Final
+
+DOMAIN: Final = "salto_ks"
+LOGGER: Final = logging.getLogger(__package__)
+MANUFACTURER: Final = "SALTO"
+
+CONF_ENVIRONMENT: Final = "environment"
+CONF_API_URL: Final = "api_url"
+CONF_IDENTITY_URL: Final = "identity_url"
+CONF_SITE_ID: Final = "site_id"
+CONF_SITE_UID: Final = "site_uid"
+CONF_IQ_ID: Final = "iq_id"
+CONF_CHANNEL: Final = "channel"
+CONF_NEW_PIN: Final = "new_pin"
+CONF_STORE_PIN: Final = "store_pin"
+
+SUBENTRY_IQ: Final = "iq"
+
+CONF_POLLING_INTERVAL: Final = "polling_interval"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a number may be."""
+
+    least: int
+    default: int
+    most: int
+
+
+POLLING_INTERVAL: Final = Bounds(least=15, default=60, most=900)
+"""Seconds between two polls of doors and IQs."""
+
+SITE_INTERVAL: Final = timedelta(minutes=10)
+
+
+class Environment(StrEnum):
+    """The installations of Salto KS; accounts and clients of one are unknown to the other."""
+
+    PRODUCTION = "production"
+    ACCEPTANCE = "acceptance"
+    CUSTOM = "custom"
+
+
+SERVERS: Final = {
+    Environment.PRODUCTION: ("https://connect.my-clay.com", "https://identity.eu.my-clay.com"),
+    Environment.ACCEPTANCE: (
+        "https://clp-accept-user.my-clay.com",
+        "https://identity-acc.eu.my-clay.com",
+    ),
+}
+"""API and identity server of each environment (DOC, CODE)."""

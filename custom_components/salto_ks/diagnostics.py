@@ -1,0 +1,95 @@
+"""What may be sent to somebody else to find a fault: a list of chosen fields, no more.
+
+Nothing is redacted, because nothing secret or personal is put in: no account, no secret, no
+PIN, no names of sites, IQs or doors.
+"""
+
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+
+from .api.models import Iq, Lock
+from .const import CONF_ENVIRONMENT
+from .coordinator import SaltoKsConfigEntry, SaltoKsCoordinator
+from .door_commands import DoorCommands
+
+
+async def async_get_config_entry_diagnostics(
+    hass: HomeAssistant, entry: SaltoKsConfigEntry
+) -> dict[str, Any]:
+    """Describe a site, its doors and how talking to it goes."""
+    data = entry.runtime_data
+    site, doors = data.site.data, data.doors.data
+    offset = data.client.server_clock_offset
+    return {
+        "environment": entry.data[CONF_ENVIRONMENT],
+        "options": dict(entry.options),
+        "active": data.states.is_active(site.site.id),
+        "server_clock_offset_seconds": None if offset is None else offset.total_seconds(),
+        "polls": {"doors": _poll(data.doors), "site": _poll(data.site)},
+        "site": {
+            "pin_enabled": site.site.pin_enabled,
+            "seats_used": site.site.seats_used,
+            "seats_total": site.site.seats_total,
+            "subscription_valid": site.site.subscription_valid,
+            "time_zone": site.site.time_zone,
+            "remote_access": site.member.remote_access,
+            "role_codes": sorted(site.member.role_codes),
+        },
+        "iqs": [_iq(iq, data.commands, entry) for iq in doors.iqs.values()],
+        "doors": [_door(lock) for lock in doors.locks.values()],
+    }
+
+
+def _poll(coordinator: SaltoKsCoordinator[Any]) -> dict[str, Any]:
+    """Describe how polling goes; of an exception only the kind."""
+    error = coordinator.last_exception
+    interval = coordinator.update_interval
+    return {
+        "last_success": coordinator.last_update_success,
+        "last_error": None if error is None else type(error).__name__,
+        "interval_seconds": None if interval is None else interval.total_seconds(),
+    }
+
+
+def _iq(iq: Iq, commands: DoorCommands, entry: SaltoKsConfigEntry) -> dict[str, Any]:
+    """Describe an IQ and our activation on it."""
+    credential = commands.credential(iq.id)
+    activation = entry.runtime_data.site.data.activations.get(iq.id)
+    now = dt_util.utcnow()
+    described: dict[str, Any] = {
+        "id": iq.id,
+        "online": iq.online,
+        "restore_required": iq.restore_required,
+        "otp_enabled": iq.otp_enabled,
+        "signal_strength": iq.signal_strength,
+        "revision": iq.revision,
+        "time_zone": iq.time_zone,
+        "activated_at_salto": None if activation is None else activation.activated,
+        "set_up": credential is not None,
+    }
+    if credential is not None:
+        described |= {
+            "activated_here": credential.activated,
+            "pin_kept": credential.pin is not None,
+            "rejections": credential.guard.rejections,
+            "permit": credential.guard.permit(now).value,
+        }
+    return described
+
+
+def _door(lock: Lock) -> dict[str, Any]:
+    """Describe a door."""
+    return {
+        "id": lock.id,
+        "iq_id": lock.iq_id,
+        "lock_type": str(lock.lock_type),
+        "locked_state": str(lock.locked_state),
+        "online": lock.online,
+        "iq_link_state": lock.iq_link_state,
+        "battery_level": str(lock.battery_level),
+        "left_open_alarm": lock.left_open_alarm,
+        "intrusion_alarm": lock.intrusion_alarm,
+        "privacy_mode": lock.privacy_mode,
+    }

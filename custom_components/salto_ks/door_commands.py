@@ -1,0 +1,199 @@
+"""Send commands to doors: one at a time for each IQ, once each, and never late.
+
+Every command that carries an OTP goes through here (opening, office mode), because wrong OTPs
+are counted per IQ and a person in front of a door has left when a command comes late.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from .api.client import SaltoKsClient
+from .api.exceptions import SaltoKsOtpBlockedError, SaltoKsOtpRejectedError
+from .api.models import Iq, IqId, Lock, LockCommand, PlatformUserId, SiteId
+from .api.otp import IqOtp, is_iq_pin
+from .const import LOGGER
+from .domain.otp_guard import OtpGuard, OtpPermit
+from .domain.refusals import CommandRefusedError, Refusal
+from .iq_credential import CredentialVault, IqCredential, IqKey
+from .storage import StorageError
+
+PATIENCE: Final = 5.0
+"""Seconds a command waits for its turn and for a token before it is refused."""
+
+_GIVES_ACCESS: Final = frozenset({LockCommand.OPEN, LockCommand.START_OFFICE_MODE})
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    """One command on its way."""
+
+    lock: Lock
+    iq: Iq | None
+    command: LockCommand
+    code: str | None = field(repr=False)
+    under_way: bool = False
+    """Whether it may have left for Salto, so that cutting it off would hide its outcome."""
+
+
+class DoorCommands:
+    """Commands to the doors of one site, signed for one account."""
+
+    def __init__(
+        self,
+        client: SaltoKsClient,
+        vault: CredentialVault,
+        *,
+        site_id: SiteId,
+        user_id: PlatformUserId,
+        set_up_iqs: Callable[[], frozenset[IqId]],
+        is_active: Callable[[], bool],
+        clock: Callable[[], datetime],
+        on_guard_change: Callable[[IqId], None],
+    ) -> None:
+        """Open doors only on the IQs that are set up, and only while the site is active.
+
+        `on_guard_change` is called when an answer has changed what may be sent to an IQ.
+        """
+        self._client = client
+        self._vault = vault
+        self._site_id = site_id
+        self._user_id = user_id
+        self._set_up_iqs = set_up_iqs
+        self._is_active = is_active
+        self._clock = clock
+        self._on_guard_change = on_guard_change
+        self._turns: dict[IqId | None, asyncio.Lock] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def credential(self, iq_id: IqId) -> IqCredential | None:
+        """Return what we hold for an IQ that is set up here; None otherwise."""
+        if iq_id not in self._set_up_iqs():
+            return None
+        return self._vault.get(self._key(iq_id))
+
+    def needs_code(self, lock: Lock, iq: Iq | None) -> bool:
+        """Tell whether the IQ PIN has to be typed for each command to this door."""
+        if lock.iq_id is None or (iq is not None and not iq.otp_enabled):
+            return False
+        credential = self.credential(lock.iq_id)
+        return credential is not None and credential.activated and credential.pin is None
+
+    def obstacle(self, lock: Lock, iq: Iq | None, command: LockCommand) -> Refusal | None:
+        """Return why a command cannot be sent at all as things stand; None when it can.
+
+        Pauses after wrong OTPs are not looked at: they end by themselves.
+        """
+        if command in _GIVES_ACCESS and not self._is_active():
+            return Refusal.INACTIVE
+        if lock.iq_id is None:
+            return Refusal.LOCK_WITHOUT_IQ
+        if iq is not None and not iq.otp_enabled:
+            return None
+        credential = self.credential(lock.iq_id)
+        if credential is None or not credential.activated:
+            return Refusal.IQ_NOT_SET_UP
+        return None
+
+    async def send(
+        self, lock: Lock, iq: Iq | None, command: LockCommand, code: str | None = None
+    ) -> None:
+        """Send a command once.
+
+        `code` is the IQ PIN, for an IQ whose PIN is not kept. Raises CommandRefusedError when
+        nothing was sent, and from `SaltoKsError` otherwise; see `SaltoKsClient.command_lock`.
+        A caller that is cancelled while the command is under way does not cut it off.
+        """
+        attempt = _Attempt(lock=lock, iq=iq, command=command, code=code)
+        self._check(attempt)
+        task = asyncio.create_task(self._run(attempt))
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            if not attempt.under_way:
+                task.cancel()
+            raise
+        task.result()
+
+    async def finish(self) -> None:
+        """Wait for the commands that are under way."""
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _run(self, attempt: _Attempt) -> None:
+        """Wait for the IQ's turn and a token, but not for long; then sign and send."""
+        turn = self._turns.setdefault(attempt.lock.iq_id, asyncio.Lock())
+        try:
+            async with asyncio.timeout(PATIENCE) as patience, turn:
+                await self._client.check_login()
+                patience.reschedule(None)
+                attempt.under_way = True
+                await self._sign_and_send(attempt)
+        except TimeoutError:
+            raise CommandRefusedError(Refusal.IQ_BUSY) from None
+
+    async def _sign_and_send(self, attempt: _Attempt) -> None:
+        """Look once more whether it may be sent, send it, and let the outcome count."""
+        lock, now = attempt.lock, self._clock()
+        pin = self._check(attempt)
+        if lock.iq_id is None or pin is None:
+            await self._client.command_lock(self._site_id, lock.id, attempt.command, otp=None)
+            return
+        key = self._key(lock.iq_id)
+        credential = self._vault.get(key)
+        if credential is None:
+            raise CommandRefusedError(Refusal.IQ_NOT_SET_UP)
+        otp = IqOtp(credential.secret, pin).at(self._vault.stamp(key, now))
+        try:
+            await self._client.command_lock(self._site_id, lock.id, attempt.command, otp=otp)
+        except SaltoKsOtpRejectedError:
+            await self._note(key, credential.guard.rejected(now))
+            raise
+        except SaltoKsOtpBlockedError as err:
+            guard = credential.guard.blocked(now)
+            await self._note(key, guard)
+            raise CommandRefusedError(Refusal.OTP_BLOCKED, until=guard.blocked_until) from err
+        await self._note(key, credential.guard.accepted())
+
+    def _check(self, attempt: _Attempt) -> str | None:
+        """Refuse what must not be sent; return the PIN to sign with, None for no signature."""
+        lock, iq = attempt.lock, attempt.iq
+        if (refusal := self.obstacle(lock, iq, attempt.command)) is not None:
+            raise CommandRefusedError(refusal)
+        credential = None if lock.iq_id is None else self.credential(lock.iq_id)
+        if credential is None or (iq is not None and not iq.otp_enabled):
+            return None
+        now = self._clock()
+        if (permit := credential.guard.permit(now)) is not OtpPermit.CLEAR:
+            reason = Refusal.OTP_BLOCKED if permit is OtpPermit.BLOCKED else Refusal.OTP_HELD
+            raise CommandRefusedError(reason, until=credential.guard.closed_until(now))
+        pin = credential.pin or attempt.code
+        if not pin:
+            raise CommandRefusedError(Refusal.CODE_REQUIRED)
+        if not is_iq_pin(pin):
+            raise CommandRefusedError(Refusal.CODE_INVALID)
+        return pin
+
+    async def _note(self, key: IqKey, guard: OtpGuard) -> None:
+        """Keep what an answer says about the next OTP; a full disk must not hide the answer."""
+        credential = self._vault.get(key)
+        if credential is None or credential.guard == guard:
+            return
+        try:
+            await self._vault.put(key, replace(credential, guard=guard))
+        except StorageError as err:
+            LOGGER.error("The count of rejected one-time passwords is not on disk: %s", err)
+        self._on_guard_change(key.iq_id)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        """Forget a command; mark its outcome as seen, in case its caller was cancelled."""
+        self._running.discard(task)
+        if not task.cancelled() and (err := task.exception()) is not None:
+            LOGGER.debug("A door command ended with %s", type(err).__name__)
+
+    def _key(self, iq_id: IqId) -> IqKey:
+        return IqKey(self._site_id, iq_id, self._user_id)

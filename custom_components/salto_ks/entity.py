@@ -1,0 +1,114 @@
+"""What the entities of doors, IQs and the site have in common."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import override
+
+from homeassistant.core import callback
+from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.helpers.entity import Entity
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
+
+from .api.models import Iq, IqId, Lock, LockId
+from .const import DOMAIN
+from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator, SaltoKsSiteCoordinator
+
+
+class SaltoKsDoorEntity(CoordinatorEntity[SaltoKsDoorsCoordinator]):
+    """An entity of one door; it holds the door's id and looks everything else up."""
+
+    _attr_has_entity_name = True
+
+    def __init__(self, coordinator: SaltoKsDoorsCoordinator, lock_id: LockId, key: str) -> None:
+        """Belong to the door's device; `key` is the end of the unique id."""
+        super().__init__(coordinator, context=lock_id)
+        self.lock_id = lock_id
+        self._attr_unique_id = f"{lock_id}-{key}"
+        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, lock_id)})
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Tell whether Salto listed the door just now. An offline door is still one."""
+        return super().available and self.lock_id in self.coordinator.data.locks
+
+    @property
+    def door(self) -> Lock:
+        """Return the door as Salto told it last."""
+        return self.coordinator.data.locks[self.lock_id]
+
+
+class SaltoKsIqEntity(CoordinatorEntity[SaltoKsDoorsCoordinator]):
+    """An entity of one IQ."""
+
+    _attr_has_entity_name = True
+
+    def __init__(self, coordinator: SaltoKsDoorsCoordinator, iq_id: IqId, key: str) -> None:
+        """Belong to the IQ's device; `key` is the end of the unique id."""
+        super().__init__(coordinator, context=iq_id)
+        self.iq_id = iq_id
+        self._attr_unique_id = f"{iq_id}-{key}"
+        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, iq_id)})
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Tell whether Salto listed the IQ just now."""
+        return super().available and self.iq_id in self.coordinator.data.iqs
+
+    @property
+    def iq(self) -> Iq:
+        """Return the IQ as Salto told it last."""
+        return self.coordinator.data.iqs[self.iq_id]
+
+
+class SaltoKsSiteEntity(CoordinatorEntity[SaltoKsSiteCoordinator]):
+    """An entity of the site as a whole."""
+
+    _attr_has_entity_name = True
+
+    def __init__(self, coordinator: SaltoKsSiteCoordinator, key: str) -> None:
+        """Belong to the site's device; `key` is the end of the unique id."""
+        super().__init__(coordinator)
+        self._attr_unique_id = f"{coordinator.site_id}-{key}"
+        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, coordinator.site_id)})
+
+
+def add_doors(
+    entry: SaltoKsConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    build: Callable[[SaltoKsDoorsCoordinator, Lock], Iterable[Entity]],
+) -> None:
+    """Add a platform's entities of the doors there are, and of each that appears later."""
+    _add(entry, async_add_entities, lambda doors: doors.data.locks, build)
+
+
+def add_iqs(
+    entry: SaltoKsConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    build: Callable[[SaltoKsDoorsCoordinator, Iq], Iterable[Entity]],
+) -> None:
+    """Add a platform's entities of the IQs there are, and of each that appears later."""
+    _add(entry, async_add_entities, lambda doors: doors.data.iqs, build)
+
+
+def _add[K: str, T](
+    entry: SaltoKsConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    things: Callable[[SaltoKsDoorsCoordinator], Mapping[K, T]],
+    build: Callable[[SaltoKsDoorsCoordinator, T], Iterable[Entity]],
+) -> None:
+    """Add what is not yet there, now and after each poll."""
+    doors = entry.runtime_data.doors
+    added: set[str] = set()
+
+    @callback
+    def add_new() -> None:
+        added.intersection_update(doors.data.known)
+        new = {key: thing for key, thing in things(doors).items() if key not in added}
+        added.update(new)
+        if entities := [entity for thing in new.values() for entity in build(doors, thing)]:
+            async_add_entities(entities)
+
+    add_new()
+    entry.async_on_unload(doors.async_add_listener(add_new))

@@ -1,0 +1,140 @@
+"""The one table that says what an error means to Home Assistant and to its user.
+
+Vendor errors, refusals of our own and failing storage become Home Assistant's exceptions here
+and nowhere else, each with the key of a text that says what to do.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.util import dt as dt_util
+
+from .api.exceptions import (
+    AuthFailure,
+    Endpoint,
+    SaltoKsAuthError,
+    SaltoKsConnectionError,
+    SaltoKsError,
+    SaltoKsForbiddenError,
+    SaltoKsHardwareError,
+    SaltoKsIqNotActivatedError,
+    SaltoKsNotFoundError,
+    SaltoKsOtpBlockedError,
+    SaltoKsOtpRejectedError,
+    SaltoKsRateLimitError,
+    SaltoKsResponseError,
+    SaltoKsServerError,
+    SaltoKsUnexpectedResponseError,
+)
+from .const import DOMAIN
+from .domain.refusals import CommandRefusedError, Refusal
+from .iq_activation import ActivatedElsewhereError, PinUncertainError
+from .storage import StorageError
+
+_VENDOR: Final[tuple[tuple[type[SaltoKsError], str], ...]] = (
+    (SaltoKsAuthError, "auth_failed"),
+    (SaltoKsRateLimitError, "rate_limited"),
+    (SaltoKsServerError, "server_error"),
+    (SaltoKsIqNotActivatedError, "iq_not_activated"),
+    (SaltoKsOtpRejectedError, "otp_rejected"),
+    (SaltoKsOtpBlockedError, "otp_blocked_by_salto"),
+    (SaltoKsHardwareError, "hardware_failed"),
+    (SaltoKsNotFoundError, "not_found"),
+    (SaltoKsForbiddenError, "forbidden"),
+    (SaltoKsResponseError, "refused"),
+    (SaltoKsConnectionError, "cannot_connect"),
+    (SaltoKsUnexpectedResponseError, "unexpected_answer"),
+)
+"""First match counts, so a class stands before those it derives from."""
+
+_USERS_TO_MEND: Final = frozenset(
+    {
+        Refusal.INACTIVE,
+        Refusal.LOCK_WITHOUT_IQ,
+        Refusal.IQ_NOT_SET_UP,
+        Refusal.CODE_REQUIRED,
+        Refusal.CODE_INVALID,
+    }
+)
+"""Refusals that the caller could have avoided; the others are the state of the world."""
+
+_AUTH_FORM_ERRORS: Final = {
+    AuthFailure.CLIENT: ("client_secret", "client_refused"),
+    AuthFailure.ACCOUNT: ("password", "account_refused"),
+    AuthFailure.GRANT: ("base", "grant_refused"),
+    AuthFailure.BEARER: ("base", "token_refused"),
+}
+
+type KnownError = (
+    SaltoKsError | CommandRefusedError | StorageError | ActivatedElsewhereError | PinUncertainError
+)
+KNOWN_ERRORS: Final = (
+    SaltoKsError,
+    CommandRefusedError,
+    StorageError,
+    ActivatedElsewhereError,
+    PinUncertainError,
+)
+"""Everything that the parts below the user interface raise on purpose."""
+
+
+def error_key(err: KnownError) -> str:
+    """Return the key of the text for an error."""
+    match err:
+        case CommandRefusedError():
+            return err.reason.value
+        case StorageError():
+            return "storage_failed"
+        case ActivatedElsewhereError():
+            return "activated_elsewhere"
+        case PinUncertainError():
+            return "pin_uncertain"
+        case _:
+            return next(key for kind, key in _VENDOR if isinstance(err, kind))
+
+
+def error_placeholders(err: KnownError) -> dict[str, str]:
+    """Return what the text for an error has to be filled with; never a secret."""
+    if isinstance(err, CommandRefusedError):
+        return {} if err.until is None else {"until": clock_time(err.until)}
+    if isinstance(err, SaltoKsResponseError | SaltoKsUnexpectedResponseError):
+        return {"detail": str(err)}
+    return {}
+
+
+def clock_time(instant: datetime) -> str:
+    """Write an instant as a person in this Home Assistant's zone reads it off a clock."""
+    return dt_util.as_local(instant).strftime("%H:%M")
+
+
+def form_error(err: KnownError) -> tuple[str, str]:
+    """Return the field of the set-up form an error belongs to, and its key."""
+    if isinstance(err, SaltoKsAuthError):
+        return _AUTH_FORM_ERRORS[err.failure]
+    endpoint = getattr(err, "endpoint", None)
+    if isinstance(err, SaltoKsConnectionError):
+        return "base", f"cannot_connect_{endpoint}"
+    if isinstance(err, SaltoKsUnexpectedResponseError) and endpoint is Endpoint.IDENTITY:
+        return "base", "unexpected_answer_identity"
+    return "base", error_key(err)
+
+
+@contextmanager
+def raised_as_home_assistant_errors(hass: HomeAssistant, entry: ConfigEntry[Any]) -> Iterator[None]:
+    """Translate what an action runs into; refused credentials also start a reauth flow."""
+    try:
+        yield
+    except KNOWN_ERRORS as err:
+        if isinstance(err, SaltoKsAuthError):
+            entry.async_start_reauth(hass)
+        users = isinstance(err, CommandRefusedError) and err.reason in _USERS_TO_MEND
+        raise (ServiceValidationError if users else HomeAssistantError)(
+            translation_domain=DOMAIN,
+            translation_key=error_key(err),
+            translation_placeholders=error_placeholders(err),
+        ) from err

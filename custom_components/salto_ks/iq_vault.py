@@ -1,0 +1,148 @@
+"""The one place where IQ secrets and IQ PINs are kept.
+
+A private file of its own, apart from the config entries (which any user can list) and
+outliving them: an activated IQ never tells its secret again, so an entry that is deleted and
+set up anew must find it here.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.singleton import singleton
+from homeassistant.util import dt as dt_util
+from homeassistant.util.hass_dict import HassKey
+
+from .api.models import IqId, PlatformUserId, SiteId
+from .api.otp import is_iq_pin
+from .const import DOMAIN, LOGGER
+from .domain.otp_guard import OtpGuard
+from .iq_credential import IqCredential, IqKey
+from .storage import SureStore
+
+STORE_KEY: Final = f"{DOMAIN}.iq_credentials"
+STORE_VERSION: Final = 1
+_STAMP_LEAD: Final = timedelta(seconds=60)
+"""How far ahead of the clock a stamp may run; an OTP is good for 180 s either way (DOC)."""
+_VAULT: Final[HassKey[IqVault]] = HassKey(f"{DOMAIN}_iq_vault")
+
+
+class IqVault:
+    """Credentials of all sites and accounts, written through to disk."""
+
+    def __init__(self, store: SureStore) -> None:
+        """Start empty; `async_load` fills it."""
+        self._store = store
+        self._credentials: dict[IqKey, IqCredential] = {}
+        self._stamps: dict[IqKey, datetime] = {}
+        self._unreadable: list[Any] = []
+
+    async def async_load(self) -> None:
+        """Read the file. A record that cannot be read is kept as it is and written back."""
+        data = await self._store.async_load()
+        records = data.get("credentials") if isinstance(data, Mapping) else None
+        for record in records if isinstance(records, list) else []:
+            try:
+                key, credential = _from_json(record)
+            except KeyError, TypeError, ValueError:
+                self._unreadable.append(record)
+            else:
+                self._credentials[key] = credential
+        if self._unreadable:
+            LOGGER.error(
+                "%s records of %s cannot be read; they are left untouched",
+                len(self._unreadable),
+                self._store.path,
+            )
+
+    def get(self, key: IqKey) -> IqCredential | None:
+        """Return a credential, or None."""
+        return self._credentials.get(key)
+
+    def stamp(self, key: IqKey, now: datetime) -> datetime:
+        """Return the second to sign the next command with; each second is given out once."""
+        second = now.replace(microsecond=0)
+        last = self._stamps.get(key)
+        if last is not None and second <= last < second + _STAMP_LEAD:
+            second = last + timedelta(seconds=1)
+        self._stamps[key] = second
+        return second
+
+    async def put(self, key: IqKey, credential: IqCredential) -> None:
+        """Keep a credential; when this returns, it is on disk.
+
+        Raises StorageError when it is not; it is known until the next start all the same.
+        """
+        self._credentials[key] = credential
+        records = [_to_json(k, c) for k, c in self._credentials.items()]
+        await self._store.async_save_now({"credentials": records + self._unreadable})
+
+
+@singleton(_VAULT, async_=True)
+async def async_get_iq_vault(hass: HomeAssistant) -> IqVault:
+    """Return the vault of this Home Assistant, loaded once."""
+    vault = IqVault(SureStore(hass, version=STORE_VERSION, key=STORE_KEY))
+    await vault.async_load()
+    return vault
+
+
+def _to_json(key: IqKey, credential: IqCredential) -> dict[str, Any]:
+    """Write a record."""
+    guard = credential.guard
+    return {
+        "site_id": key.site_id,
+        "iq_id": key.iq_id,
+        "user_id": key.user_id,
+        "secret": credential.secret,
+        "pin": credential.pin,
+        "candidates": list(credential.candidates),
+        "activated": credential.activated,
+        "rejections": guard.rejections,
+        "blocked_until": _instant_to_json(guard.blocked_until),
+        "held_until": _instant_to_json(guard.held_until),
+    }
+
+
+def _from_json(record: Mapping[str, Any]) -> tuple[IqKey, IqCredential]:
+    """Read a record. Raises KeyError, TypeError or ValueError when it is damaged."""
+    key = IqKey(
+        SiteId(_text(record["site_id"])),
+        IqId(_text(record["iq_id"])),
+        PlatformUserId(_text(record["user_id"])),
+    )
+    pins = [record["pin"]] if record["pin"] is not None else []
+    if not all(is_iq_pin(_text(pin)) for pin in [*pins, *record["candidates"]]):
+        raise ValueError("not a PIN")
+    return key, IqCredential(
+        secret=_text(record["secret"]),
+        pin=record["pin"],
+        candidates=tuple(record["candidates"]),
+        activated=bool(record["activated"]),
+        guard=OtpGuard(
+            rejections=int(record["rejections"]),
+            blocked_until=_instant_from_json(record["blocked_until"]),
+            held_until=_instant_from_json(record["held_until"]),
+        ),
+    )
+
+
+def _text(value: object) -> str:
+    """Take a text that says something."""
+    if not isinstance(value, str) or not value:
+        raise TypeError("not a text")
+    return value
+
+
+def _instant_to_json(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def _instant_from_json(value: object) -> datetime | None:
+    """Read an aware instant, or nothing."""
+    if value is None:
+        return None
+    parsed = datetime.fromisoformat(_text(value))
+    if parsed.tzinfo is None:
+        raise ValueError("not an aware instant")
+    return dt_util.as_utc(parsed)
