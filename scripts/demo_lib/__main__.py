@@ -99,7 +99,7 @@ class Demo:
         await until(home.is_running, START_PATIENCE, "Home Assistant has started")
         seed = await vendor.seed()
         if await home.entries(DOMAIN):
-            await settled(home)
+            await settled(home, seed)
         elif not self._options.fresh:
             say(["Setting the integration up ..."])
             await set_up(home, vendor)

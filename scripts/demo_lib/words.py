@@ -14,16 +14,16 @@ PASSWORD = "demo"  # noqa: S105 - the whole house of this user is simulated and 
 
 def ready(home: str, vendor: str, seed: Seed) -> Iterator[str]:
     """Yield where everything is, and how to play with it."""
-    example = seed.locks[0]
-    body = json.dumps({"lock_id": example.id, "pin": "1234"})
     yield ""
     yield f"Home Assistant is ready:  {home}"
     yield f"  user name               {USERNAME}"
     yield f"  password                {PASSWORD}"
     yield f"Simulated Salto KS:       {vendor}"
     yield f"  what it was asked       curl -s {vendor}/_sim/journal"
-    yield f"  type at a keypad        curl -s {vendor}/_sim/keypad -d '{body}'"
-    yield f"                          (that is {example.name})"
+    for lock in seed.locks[:1]:
+        body = json.dumps({"lock_id": lock.id, "pin": "1234"})
+        yield f"  type at the keypad      curl -s {vendor}/_sim/keypad -d '{body}'"
+        yield f"                          (that is {lock.name})"
 
 
 def what_to_type(home: str, vendor: str, seed: Seed, integration: Path) -> Iterator[str]:
@@ -37,8 +37,9 @@ def what_to_type(home: str, vendor: str, seed: Seed, integration: Path) -> Itera
         shown = _option(texts, field, str(value))
         label = next(s["data"][field] for s in steps.values() if field in s.get("data", {}))
         yield f"  {label:<26} {shown}"
-    names = " and ".join(seed.iqs.values())
-    yield f"Then choose {names}; the PIN that is sent appears below, and here:"
+    for name in seed.iqs.values():
+        yield f"  {'IQ':<26} {name}"
+    yield "The PIN that is sent for an IQ appears below, as in a mailbox; to read it again:"
     yield f"  curl -s {vendor}/_sim/outbox"
 
 

@@ -1,0 +1,1 @@
+"""The demo as a person sees it: run by ``scripts/browser-test``."""

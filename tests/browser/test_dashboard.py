@@ -1,0 +1,52 @@
+"""The demo's dashboard."""
+
+from playwright.sync_api import Locator, ViewportSize, expect
+import pytest
+
+from .frontend import Frontend
+from .running import RunningDemo
+
+pytestmark = pytest.mark.browser
+
+GATE = "Main gate"
+RELOCK_PATIENCE = 60_000.0
+"""Milliseconds: the gate's own ten seconds, and the next looks at it."""
+
+
+def section_of(frontend: Frontend, door: str) -> Locator:
+    """Return the part of the dashboard that shows a door."""
+    heading = frontend.page.locator("hui-heading-card").filter(has_text=door)
+    return frontend.page.locator("hui-grid-section").filter(has=heading)
+
+
+def test_a_tap_opens_the_door_once(frontend: Frontend, demo: RunningDemo) -> None:
+    """A tap on Unlock opens the door with exactly one command; it locks again by itself."""
+    gate = section_of(frontend, GATE)
+    expect(gate.get_by_text("Locked", exact=True)).to_be_visible()
+    before = len(demo.commands())
+    gate.get_by_role("button", name="Unlock").click()
+    expect(gate.get_by_text("Unlocked", exact=True)).to_be_visible()
+    commands = demo.commands()[before:]
+    assert [command["status"] for command in commands] == [204]
+    expect(gate.get_by_text("Locked", exact=True)).to_be_visible(timeout=RELOCK_PATIENCE)
+    assert demo.commands()[before:] == commands
+
+
+@pytest.mark.parametrize(
+    "viewport",
+    [{"width": 1280, "height": 900}, {"width": 390, "height": 844}],
+    ids=["desktop", "telephone"],
+)
+def test_every_door_fits_the_window(
+    frontend: Frontend, demo: RunningDemo, viewport: ViewportSize
+) -> None:
+    """All doors are there with a button to open them, and nothing has to be scrolled sideways."""
+    buttons = frontend.page.get_by_role("button", name="Unlock")
+    expect(buttons).to_have_count(12)
+    assert frontend.page.locator("hui-error-card, hui-warning").count() == 0
+    for button in buttons.all():
+        button.scroll_into_view_if_needed()
+        box = button.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] <= viewport["width"] - box["width"]
+    assert frontend.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]

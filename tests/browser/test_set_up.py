@@ -1,0 +1,58 @@
+"""Setting the integration up by hand, as a person does who follows the demo's words."""
+
+from playwright.sync_api import Page, expect
+import pytest
+
+from scripts.demo_lib.words import PASSWORD, USERNAME
+
+from .frontend import Frontend
+from .running import RunningDemo
+
+pytestmark = pytest.mark.browser
+
+ACCOUNT = ("Client ID", "Client secret", "User name", "Password", "Site UID")
+SERVER = ("Address of the API", "Address of the identity server")
+
+
+def follow(frontend: Frontend, demo: RunningDemo, labels: tuple[str, ...]) -> None:
+    """Type into each field what the demo says to type there, and send the form."""
+    for label in labels:
+        frontend.type(label, demo.said(rf"^  {label} +(.+)$"))
+    frontend.submit()
+
+
+def activate(frontend: Frontend, demo: RunningDemo, iq: str) -> None:
+    """Choose an IQ, and enter the PIN that arrives in the demo's mail."""
+    frontend.expect_step("Activate an IQ")
+    frontend.choose(iq)
+    frontend.submit()
+    frontend.expect_step("Have a PIN sent")
+    frontend.submit()
+    frontend.expect_step("Enter the PIN")
+    frontend.type("PIN", demo.said(rf"the PIN of {iq} is (\d+)$"))
+    frontend.submit()
+
+
+def test_the_whole_set_up_is_clicked_through(fresh_demo: RunningDemo, page: Page) -> None:
+    """What the demo says to type leads to a working site with two activated IQs."""
+    frontend = Frontend(page, fresh_demo.home)
+    frontend.log_in(USERNAME, PASSWORD)
+    frontend.page.goto(fresh_demo.said(r"(http://\S+domain=salto_ks)$"))
+    page.get_by_role("button", name="OK").click()
+
+    frontend.expect_step("Connect to Salto KS")
+    frontend.choose(fresh_demo.said(r"^  Environment +(.+)$"))
+    follow(frontend, fresh_demo, ACCOUNT)
+    frontend.expect_step("A server of your own")
+    follow(frontend, fresh_demo, SERVER)
+    activate(frontend, fresh_demo, "IQ Reception")
+    frontend.finish()
+
+    frontend.visit("/config/integrations/integration/salto_ks")
+    page.get_by_role("button", name="Activate an IQ").click()
+    activate(frontend, fresh_demo, "IQ Field")
+    frontend.finish()
+
+    frontend.visit("/config/integrations/integration/salto_ks")
+    expect(page.get_by_text("IQ Field")).to_be_visible()
+    assert not fresh_demo.commands()
