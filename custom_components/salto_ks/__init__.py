@@ -5,6 +5,7 @@ from typing import Final
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import ConfigEntryError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.util import dt as dt_util
 
@@ -22,6 +23,7 @@ from .iq_vault import async_get_iq_vault
 from .issues import IqIssues, async_remove_iq_issues
 from .session import async_create_session, create_client_from
 from .site_state import async_get_site_states
+from .storage import StorageError
 
 PLATFORMS: Final = (Platform.BINARY_SENSOR, Platform.LOCK, Platform.SENSOR, Platform.SWITCH)
 
@@ -29,8 +31,15 @@ PLATFORMS: Final = (Platform.BINARY_SENSOR, Platform.LOCK, Platform.SENSOR, Plat
 async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:
     """Connect to the site, read it once, and bring up its doors."""
     site_id = SiteId(entry.data[CONF_SITE_ID])
-    vault = await async_get_iq_vault(hass)
-    states = await async_get_site_states(hass)
+    try:
+        vault = await async_get_iq_vault(hass)
+        states = await async_get_site_states(hass)
+    except StorageError as err:
+        raise ConfigEntryError(
+            translation_domain=DOMAIN,
+            translation_key="storage_unreadable",
+            translation_placeholders={"detail": str(err)},
+        ) from err
     client = create_client_from(async_create_session(hass, auto_cleanup=True), entry.data)
     known = async_device_ids(dr.async_get(hass), entry.entry_id)
     site = SaltoKsSiteCoordinator(hass, entry, client, site_id)

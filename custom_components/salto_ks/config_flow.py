@@ -45,6 +45,7 @@ from .iq_steps import IqSteps
 from .iq_vault import async_get_iq_vault
 from .options_flow import SaltoKsOptionsFlow
 from .session import async_create_session, create_client_from, server_url_error
+from .storage import StorageError
 
 type _Errors = dict[str, str]
 
@@ -245,10 +246,13 @@ class SaltoKsConfigFlow(
         await self.async_set_unique_id(site.id)
         self._abort_if_unique_id_configured()
         try:
+            vault = await async_get_iq_vault(self.hass)
             ground = await survey(self._client, site)
+        except StorageError:
+            return self.async_abort(reason="storage_unreadable")
         except SaltoKsError as err:
             return self._async_show_failure(err)
-        self._async_stand_on(self._client, await async_get_iq_vault(self.hass), ground)
+        self._async_stand_on(self._client, vault, ground)
         if not self._iqs_to_choose_from():
             return await self._async_iq_done(None, store_pin=False)
         return await self.async_step_iq()

@@ -23,6 +23,7 @@ from .iq_activation import Stage
 from .iq_steps import IqSteps
 from .iq_vault import async_get_iq_vault
 from .session import async_create_session, create_client_from
+from .storage import StorageError
 
 
 def iq_subentry(iq: Iq, *, store_pin: bool) -> ConfigSubentryData:
@@ -127,13 +128,16 @@ class SaltoKsIqFlow(
         self._session = async_create_session(self.hass, auto_cleanup=False)
         client = create_client_from(self._session, entry.data)
         try:
+            vault = await async_get_iq_vault(self.hass)
             site = await client.site(SiteId(entry.data[CONF_SITE_ID]))
             ground = await survey(client, site)
+        except StorageError:
+            return self.async_abort(reason="storage_unreadable")
         except SaltoKsError as err:
             return self.async_abort(
                 reason=form_error(err)[1], description_placeholders=error_placeholders(err)
             )
-        self._async_stand_on(client, await async_get_iq_vault(self.hass), ground)
+        self._async_stand_on(client, vault, ground)
         return None
 
     @callback

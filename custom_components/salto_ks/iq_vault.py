@@ -19,7 +19,7 @@ from .api.otp import is_iq_pin
 from .const import DOMAIN, LOGGER
 from .domain.otp_guard import OtpGuard
 from .iq_credential import IqCredential, IqKey
-from .storage import SureStore
+from .storage import StorageError, SureStore
 
 STORE_KEY: Final = f"{DOMAIN}.iq_credentials"
 STORE_VERSION: Final = 1
@@ -39,10 +39,14 @@ class IqVault:
         self._unreadable: list[Any] = []
 
     async def async_load(self) -> None:
-        """Read the file. A record that cannot be read is kept as it is and written back."""
-        data = await self._store.async_load()
-        records = data.get("credentials") if isinstance(data, Mapping) else None
-        for record in records if isinstance(records, list) else []:
+        """Read the file; a record that cannot be read is kept as it is and written back.
+
+        Raises StorageError when the file as a whole is not understood.
+        """
+        records = await self._store.async_load_now("credentials")
+        if not isinstance(records, list | None):
+            raise StorageError(f"{self._store.key} is not what it should be")
+        for record in records or ():
             try:
                 key, credential = _from_json(record)
             except KeyError, TypeError, ValueError:

@@ -12,7 +12,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from .api.models import SiteId
 from .const import DOMAIN
-from .storage import SureStore
+from .storage import StorageError, SureStore
 
 STORE_KEY: Final = f"{DOMAIN}.sites"
 STORE_VERSION: Final = 1
@@ -28,10 +28,11 @@ class SiteStates:
         self._sites: dict[str, object] = {}
 
     async def async_load(self) -> None:
-        """Read the file; what is not understood stays in it."""
-        data = await self._store.async_load()
-        sites = data.get("sites") if isinstance(data, Mapping) else None
-        self._sites = dict(sites) if isinstance(sites, Mapping) else {}
+        """Read the file. Raises StorageError when it is not understood."""
+        sites = await self._store.async_load_now("sites")
+        if not isinstance(sites, Mapping | None):
+            raise StorageError(f"{self._store.key} is not what it should be")
+        self._sites = dict(sites or {})
 
     def is_active(self, site_id: SiteId) -> bool:
         """Tell whether doors may be opened and keys issued; a new site is active."""

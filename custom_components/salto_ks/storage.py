@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, override
 
 from homeassistant.core import CoreState, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.storage import Store
 from homeassistant.util.file import WriteError
 from homeassistant.util.json import SerializationError
@@ -26,6 +27,23 @@ class SureStore(Store[dict[str, Any]]):
         super().__init__(hass, version, key, private=True, atomic_writes=True)
         self._one_at_a_time = asyncio.Lock()
         self._failure: Exception | None = None
+
+    async def async_load_now(self, part: str) -> Any:
+        """Return the named part of what is kept; None when nothing is kept yet.
+
+        Raises StorageError when the file is there and is not understood, so that nobody goes
+        on to write over it. (A file that is no JSON at all is set aside by Home Assistant,
+        which raises an issue of its own about it.)
+        """
+        try:
+            data = await self.async_load()
+        except HomeAssistantError as err:
+            raise StorageError(f"{self.key} cannot be read") from err
+        if data is None:
+            return None
+        if not isinstance(data, Mapping) or part not in data:
+            raise StorageError(f"{self.key} is not what it should be")
+        return data[part]
 
     async def async_save_now(self, data: Mapping[str, Any]) -> None:
         """Write and return when it is done. Raises StorageError when it is not."""
