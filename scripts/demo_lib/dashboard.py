@@ -1,6 +1,7 @@
 """The demo's dashboard: each door with its alarms, the gateways, and the site, in one view."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from .home import Commands
 from .registry import Device, Devices
@@ -66,7 +67,7 @@ def alarm_badges(doors: tuple[Device, ...]) -> Iterator[Card]:
                 }
 
 
-def build(devices: Devices) -> dict[str, object]:
+def build(devices: Devices) -> dict[str, list[dict[str, Any]]]:
     """Return the configuration of the whole dashboard."""
     sections = [
         *(door_section(door) for door in devices.doors),

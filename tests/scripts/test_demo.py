@@ -139,7 +139,7 @@ def test_the_dashboard_shows_every_entity() -> None:
 
 def test_an_alarm_is_a_badge_only_while_it_rings() -> None:
     """The badge of an alarm is bound to the alarm's state."""
-    view = dashboard.build(Devices.sort(DEVICES, ENTITIES))["views"][0]
+    (view,) = dashboard.build(Devices.sort(DEVICES, ENTITIES))["views"]
     alarm = "binary_sensor.gate_left_open"
     assert [(badge["entity"], badge["visibility"]) for badge in view["badges"]] == [
         (alarm, [{"condition": "state", "entity": alarm, "state": "on"}])
