@@ -1,7 +1,6 @@
 """The `iq` subentry: activate a further IQ, or one again."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, override
 
 import aiohttp
@@ -29,7 +28,7 @@ from .storage import StorageError
 def iq_subentry(iq: Iq, *, store_pin: bool) -> ConfigSubentryData:
     """Describe an activated IQ as a subentry; its secret and PIN are in the vault."""
     return ConfigSubentryData(
-        data=MappingProxyType({CONF_IQ_ID: iq.id, CONF_STORE_PIN: store_pin}),
+        data={CONF_IQ_ID: iq.id, CONF_STORE_PIN: store_pin},
         subentry_type=SUBENTRY_IQ,
         title=iq.name or iq.mac or iq.id,
         unique_id=iq.id,
