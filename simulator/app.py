@@ -1,7 +1,7 @@
 """The web application: journal, faults, errors and authentication around the handlers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 import json
 import socket
 import struct
@@ -13,7 +13,7 @@ from aiohttp import web
 from . import wire
 from .call import Call, compact
 from .control import add_control
-from .engine import Engine
+from .engine import Engine, Start, read_start
 from .errors import (
     INVALID_REQUEST,
     NOT_FOUND,
@@ -24,8 +24,11 @@ from .errors import (
 )
 from .faults import Fault
 from .journal import MASK, JournalEntry, masked
+from .quirks import Quirks
 from .routes import ALL_ROUTES, TEMPLATES
 from .routing import LIST_OPTIONS, Route
+from .seeds import SeedName
+from .world import Account
 
 _RST_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -35,8 +38,30 @@ type Answer = Callable[[], Awaitable[web.StreamResponse]]
 class Simulator(Engine):
     """The simulated service: an `Engine` that can be served."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, templates=TEMPLATES, **kwargs)
+    def __init__(
+        self,
+        seed: SeedName = "campsite",
+        quirks: Quirks | None = None,
+        rng_seed: int = 1,
+        doors: int | None = None,
+        users: int | None = None,
+    ) -> None:
+        super().__init__(
+            Start(seed=seed, rng_seed=rng_seed, doors=doors, users=users),
+            Quirks() if quirks is None else quirks,
+            TEMPLATES,
+        )
+
+    @classmethod
+    def load(cls, data: Mapping[str, Any], quirks: Quirks | None = None) -> Simulator:
+        """Return the simulator that was dumped, by default with the quirks it had.
+
+        Raises MisfitError for data of another format.
+        """
+        start, stored = read_start(data)
+        simulator = cls(quirks=stored if quirks is None else quirks)
+        simulator.restore(start, data)
+        return simulator
 
     def app(self, *, control: bool = False) -> web.Application:
         """Return a fresh application over this world, with the control plane if asked for."""
@@ -74,7 +99,7 @@ def _endpoint(
     return handle
 
 
-def _authenticate(call: Call) -> Any:
+def _authenticate(call: Call) -> Account:
     """Return the account of the bearer token, or raise 401. Evidence: MEAS, INF for Connect."""
     header = call.request.headers.get("Authorization", "")
     scheme, _, value = header.partition(" ")

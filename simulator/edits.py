@@ -1,13 +1,13 @@
 """Changing the world by hand, as an installer, a vandal or the vendor would."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from .codec import decode, field_types
 from .codes import activation_for
 from .dice import Dice
-from .errors import UnknownRecordError
+from .errors import MisfitError, UnknownRecordError
 from .world import (
     AccessGroup,
     Account,
@@ -26,6 +26,7 @@ from .world import (
     SiteUser,
     SiteUserId,
     World,
+    without,
 )
 
 type Kind = Literal["lock", "iq", "site", "user", "group", "schedule", "account", "person"]
@@ -42,11 +43,15 @@ KINDS: Mapping[str, type[Record]] = {
 }
 
 
+_FIXED = frozenset({"id", "site_id", "user_id", "group_id"})
+"""What holds records together and cannot be set."""
+
+
 class Edits:
     """Set fields of a record, add one, remove one.
 
     Everything goes through the records, so doors hear of a change as late as of any other.
-    Raises UnknownRecordError for an id that does not exist and ValueError for anything that does
+    Raises UnknownRecordError for an id that does not exist and MisfitError for anything that does
     not fit.
     """
 
@@ -84,36 +89,51 @@ class Edits:
         filled = self._defaults(kind, values) | dict(values)
         unknown = sorted(set(filled) - set(hints))
         if unknown:
-            raise ValueError(f"a {kind} has no {', '.join(unknown)}")
+            raise MisfitError(f"a {kind} has no {', '.join(unknown)}")
         decoded = {name: decode(hints[name], value) for name, value in filled.items()}
         try:
             record = record_type(**decoded)
         except TypeError as error:
-            raise ValueError(f"a {kind} needs more: {error}") from error
+            raise MisfitError(f"a {kind} needs more: {error}") from error
         self._note_offline(record)
         return self._world.insert(record)
 
     def remove(self, kind: str, record_id: str) -> None:
         """Take a record out, with what hangs on it."""
         record = self.find(kind, record_id)
-        if isinstance(record, AccessGroup):
+        if isinstance(record, Site):
+            self._empty(record)
+        elif isinstance(record, Iq):
+            for lock in [lock for lock in self._world.locks.values() if lock.iq_id == record.id]:
+                lock.iq_id = None
+                lock.iq_link_state = "detached"
+        elif isinstance(record, Lock):
+            for group in self._world.groups_of(record.site_id):
+                group.lock_ids = without(group.lock_ids, [record.id])
+        elif isinstance(record, SiteUser):
+            self._world.leave_groups(record)
+        elif isinstance(record, AccessGroup):
             for schedule in self._world.schedules_of(record.id):
                 self._world.discard(schedule)
-        if isinstance(record, Lock):
-            for group in list(self._world.groups.values()):
-                group.lock_ids = tuple(item for item in group.lock_ids if item != record.id)
-        if isinstance(record, SiteUser):
-            self._world.leave_groups(record)
-        if isinstance(record, Iq):
-            for lock in list(self._world.locks.values()):
-                if lock.iq_id == record.id:
-                    lock.iq_id = None
-                    lock.iq_link_state = "detached"
         self._world.discard(record)
 
-    def activate(self, user_id: PlatformUserId, iq_id: IqId, secret: str, pin: str) -> None:
-        """Make a user active on an IQ with this secret and PIN, as an app would."""
-        activation = activation_for(self._world, user_id, iq_id)
+    def _empty(self, site: Site) -> None:
+        """Remove everything on a site."""
+        world = self._world
+        parts: tuple[tuple[str, Iterable[Any]], ...] = (
+            ("group", world.groups_of(site.id)),
+            ("lock", world.locks_of(site.id)),
+            ("iq", world.iqs_of(site.id)),
+            ("user", world.users_of(site.id)),
+        )
+        for kind, records in parts:
+            for record in records:
+                self.remove(kind, record.id)
+
+    def activate(self, username: str, iq_id: str, secret: str, pin: str) -> None:
+        """Make an account active on an IQ with this secret and PIN, as an app would."""
+        account, iq = self._account_and_iq(username, iq_id)
+        activation = activation_for(self._world, account.user_id, iq.id)
         activation.secret = secret
         activation.pin = pin
         activation.activated = True
@@ -121,16 +141,25 @@ class Edits:
         activation.failures = {}
         activation.blocked_until = {}
 
-    def deactivate(self, user_id: PlatformUserId, iq_id: IqId) -> None:
-        """Forget a user's secret and PIN on an IQ, as "Reset PIN" in the web app does."""
-        activation = self._world.activation(user_id, iq_id)
+    def deactivate(self, username: str, iq_id: str) -> None:
+        """Forget an account's secret and PIN on an IQ, as "Reset PIN" in the web app does."""
+        account, iq = self._account_and_iq(username, iq_id)
+        activation = self._world.activation(account.user_id, iq.id)
         if activation is not None:
             self._world.discard(activation)
+
+    def _account_and_iq(self, username: str, iq_id: str) -> tuple[Account, Iq]:
+        account = self._world.accounts.get(username)
+        iq = self._world.iqs.get(IqId(iq_id))
+        if account is None or iq is None:
+            raise UnknownRecordError(f"no account {username} or no iq {iq_id}")
+        return account, iq
 
     def _step(self, record: Record, name: str, value: Any) -> Callable[[], None]:
         """Return the assignment of one field, checked and not yet done."""
         if isinstance(record, Iq) and name == "activated_elsewhere":
-            return lambda: self._activate_all(record, bool(value))
+            active = decode(bool, value)
+            return lambda: self._activate_all(record, active=active)
         if isinstance(record, SiteUser) and name == "roles":
             role_ids = tuple(self._role_id(record.site_id, code) for code in value)
             return lambda: setattr(record, "role_ids", role_ids)
@@ -138,26 +167,27 @@ class Edits:
         if isinstance(record, SiteUser) and name not in field_types(SiteUser):
             target = self._world.people[record.user_id]
         hints = field_types(type(target))
-        if name not in hints or name in {"id", target.key_field}:
-            raise ValueError(f"{name} cannot be set")
+        if name not in hints or name in _FIXED | {target.key_field}:
+            raise MisfitError(f"{name} cannot be set")
         decoded = decode(hints[name], value)
         return lambda: setattr(target, name, decoded)
 
-    def _activate_all(self, iq: Iq, active: bool) -> None:
-        """Activate every account of the site on an IQ with a PIN that nobody is told."""
+    def _activate_all(self, iq: Iq, *, active: bool) -> None:
+        """Activate every account of the site on an IQ with a PIN nobody is told, or reset all."""
         for account in self._world.accounts.values():
             if self._world.user_by_platform_id(iq.site_id, account.user_id) is None:
                 continue
             if active:
-                self.activate(account.user_id, iq.id, self._dice.secret(), self._dice.digits(4))
+                secret, pin = self._dice.secret(), self._dice.digits(4)
+                self.activate(account.username, iq.id, secret, pin)
             else:
-                self.deactivate(account.user_id, iq.id)
+                self.deactivate(account.username, iq.id)
 
     def _role_id(self, site_id: SiteId, code: str) -> Any:
         try:
             return self._world.role(site_id, code).id
         except LookupError as error:
-            raise ValueError(str(error)) from error
+            raise MisfitError(str(error)) from error
 
     def _defaults(self, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
         number = len(self._world.table(_record_type(kind))) + 1
@@ -207,7 +237,7 @@ class Edits:
         }
         unknown = sorted(set(values) - set(user_hints))
         if unknown:
-            raise ValueError(f"a user has no {', '.join(unknown)}")
+            raise MisfitError(f"a user has no {', '.join(unknown)}")
         own: dict[str, Any] = {
             name: decode(user_hints[name], value) for name, value in values.items()
         }
@@ -232,5 +262,5 @@ class Edits:
 def _record_type(kind: str) -> type[Record]:
     record_type = KINDS.get(kind)
     if record_type is None:
-        raise ValueError(f"a kind is one of {', '.join(KINDS)}, not {kind!r}")
+        raise MisfitError(f"a kind is one of {', '.join(KINDS)}, not {kind!r}")
     return record_type

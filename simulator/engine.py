@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 from .clock import Clock
 from .codec import decode, encode, field_types
 from .dice import Dice
 from .doors import log_keypad, open_for_a_moment, relock_if_due
 from .edits import Edits
-from .errors import UnknownRecordError
+from .errors import MisfitError, UnknownRecordError
 from .faults import Faults
 from .journal import Journal
 from .keypad import Keypad, KeypadResult
@@ -23,7 +23,6 @@ from .world import (
     Delivery,
     GroupId,
     Iq,
-    IqId,
     Lock,
     LockId,
     PlatformUserId,
@@ -40,7 +39,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Start:
+class Start:
     """How a world was begun, to begin it again."""
 
     seed: SeedName
@@ -56,18 +55,9 @@ class Engine:
     `world` is looked at, and before each request.
     """
 
-    def __init__(
-        self,
-        seed: SeedName = "campsite",
-        quirks: Quirks | None = None,
-        rng_seed: int = 1,
-        doors: int | None = None,
-        users: int | None = None,
-        *,
-        templates: Iterable[str] = (),
-    ) -> None:
-        self._start = _Start(seed=seed, rng_seed=rng_seed, doors=doors, users=users)
-        self.quirks = Quirks() if quirks is None else quirks
+    def __init__(self, start: Start, quirks: Quirks, templates: Iterable[str] = ()) -> None:
+        self._start = start
+        self.quirks = quirks
         self.journal = Journal(templates)
         self.faults = Faults(templates)
         self.clock = Clock()
@@ -144,8 +134,8 @@ class Engine:
 
     def _forget(self, user: SiteUser) -> None:
         self._world.discard(user)
-        person = self._world.people[user.user_id]
-        if not person.has_profile:
+        person = self._world.people.get(user.user_id)
+        if person is not None and not person.has_profile:
             self._world.discard(person)
 
     def save(self, *, clock_moved: bool = False) -> None:
@@ -253,19 +243,14 @@ class Engine:
 
         Raises UnknownRecordError for an IQ or account that does not exist.
         """
-        iq = self._edits().find("iq", iq_id)
-        account = self._edits().find("account", username or self.username)
-        if not isinstance(iq, Iq) or not isinstance(account, Account):  # pragma: no cover
-            raise TypeError("the kinds are fixed")
         chosen = (secret or self.dice.secret(), pin or self.dice.digits(4))
-        self._edits().activate(account.user_id, iq.id, *chosen)
+        self._edits().activate(username or self.username, iq_id, *chosen)
         self.save()
         return chosen
 
     def deactivate(self, iq_id: str, *, username: str | None = None) -> None:
         """Reset an account's PIN on an IQ, as an administrator does in the web app."""
-        account = self._world.accounts[username or self.username]
-        self._edits().deactivate(account.user_id, IqId(iq_id))
+        self._edits().deactivate(username or self.username, iq_id)
         self.save()
 
     def revoke_tokens(self) -> None:
@@ -306,22 +291,8 @@ class Engine:
             },
         }
 
-    @classmethod
-    def load(cls, data: Mapping[str, Any], quirks: Quirks | None = None) -> Self:
-        """Return the engine that was dumped, by default with the quirks it had.
-
-        Raises ValueError for data of another format.
-        """
-        if data.get("format") != FORMAT:
-            raise ValueError("this is no world of this version of the simulator")
-        start: _Start = decode(_Start, data["start"])
-        engine = cls(
-            seed="empty", quirks=Quirks.from_pairs(data["quirks"]) if quirks is None else quirks
-        )
-        engine._restore(start, data)
-        return engine
-
-    def _restore(self, start: _Start, data: Mapping[str, Any]) -> None:
+    def restore(self, start: Start, data: Mapping[str, Any]) -> None:
+        """Become what was dumped."""
         self._start = start
         self.clock.offset = timedelta(seconds=data["clock_offset_s"])
         self.dice = Dice(f"{start.seed}/{start.rng_seed}", data["dice"])
@@ -344,6 +315,14 @@ class Engine:
             )
         self.rollout.index()
         self._attach()
+
+
+def read_start(data: Mapping[str, Any]) -> tuple[Start, Quirks]:
+    """Return how a dumped world was begun, and its quirks. Raises MisfitError for other data."""
+    if data.get("format") != FORMAT:
+        raise MisfitError("this is no world of this version of the simulator")
+    start: Start = decode(Start, data["start"])
+    return start, Quirks.from_pairs(data["quirks"])
 
 
 def _moment(text: str) -> datetime:

@@ -342,7 +342,10 @@ def _parse(quirk: Field[Any], text: str) -> Value:
             return value  # type: ignore[no-any-return] # metadata is untyped
     if quirk.metadata["values"]:
         raise ValueError(f"{quirk.name} is one of {_words(quirk.metadata['values'])}, not {text!r}")
-    return int(text) if isinstance(quirk.default, int) else float(text)
+    try:
+        return int(text) if isinstance(quirk.default, int) else float(text)
+    except ValueError:
+        raise ValueError(f"{quirk.name} is a number, not {text!r}") from None
 
 
 type _Cell = tuple[str, Value]

@@ -145,7 +145,7 @@ async def change_group_locks(call: Call) -> web.Response:
     """
     body = call.body(*_CHANGE)
     site, group = _group(call)
-    _require_change(body)
+    _require_change(call, site, body)
     _set_locks(call, site, group, add=body.ids("add_ids"), remove=body.ids("remove_ids"))
     return _written(call)
 
@@ -198,7 +198,7 @@ async def change_group_users(call: Call) -> web.Response:
     """
     body = call.body(*_CHANGE)
     site, group = _group(call)
-    _require_change(body)
+    _require_change(call, site, body)
     _set_users(call, site, group, add=body.ids("add_ids"), remove=body.ids("remove_ids"))
     return _written(call)
 
@@ -298,8 +298,11 @@ def _written(call: Call) -> web.Response:
     return call.empty(call.quirks.group_write_status)
 
 
-def _require_change(body: Body) -> None:
-    if not body.ids("add_ids") and not body.ids("remove_ids"):
+def _require_change(call: Call, site: Site, body: Body) -> None:
+    """Raise for an empty change, and for an addition on a site that may not have one."""
+    if body.ids("add_ids"):
+        call.require_working(site)
+    elif not body.ids("remove_ids"):
         raise missing_field("add_ids")
 
 
