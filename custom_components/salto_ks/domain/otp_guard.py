@@ -67,5 +67,9 @@ class OtpGuard:
 
 
 def _runs(end: datetime | None, now: datetime) -> bool:
-    """Tell whether a pause is on; one that ends later than it can is from before a clock jump."""
-    return end is not None and now < end <= now + HOLD
+    """Tell whether a pause is on.
+
+    A clock that is corrected backwards makes a pause look longer than it can be. A small
+    correction must not end it; one that ends later than in two holds is from another time.
+    """
+    return end is not None and now < end <= now + 2 * HOLD
