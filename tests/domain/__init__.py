@@ -1,0 +1,1 @@
+"""Decisions, called with values and compared with values."""
