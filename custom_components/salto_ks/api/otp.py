@@ -63,7 +63,7 @@ class IqOtp(pyotp.TOTP):
 
         Raises ValueError for anything but an aware datetime.
         """
-        if not isinstance(for_time, datetime) or for_time.tzinfo is None:
+        if not isinstance(for_time, datetime) or for_time.utcoffset() is None:
             raise ValueError("an OTP is computed for an aware datetime only")
         return super().at(for_time.astimezone(UTC), counter_offset)
 

@@ -15,7 +15,6 @@ from .exceptions import SaltoKsUnexpectedResponseError
 
 type JsonObject = Mapping[str, Any]
 
-_FRACTION = re.compile(r"(\.\d{6})\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -52,10 +51,14 @@ def optional_identifier(data: JsonObject, key: str) -> str | None:
 
 
 def text(data: JsonObject, key: str, default: str = "") -> str:
-    """Read a text; numbers are taken as they are written, anything else is the default."""
+    """Read a text; numbers are taken as they are written, anything else is the default.
+
+    JSON can spell half of a surrogate pair, which nothing after us could write down as UTF-8.
+    Such a half becomes U+FFFD.
+    """
     value = data.get(key)
     if isinstance(value, str):
-        return value
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return default
@@ -94,10 +97,10 @@ def optional_instant(data: JsonObject, key: str) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        parsed = datetime.fromisoformat(_FRACTION.sub(r"\1", value))
-    except ValueError:
+        parsed = datetime.fromisoformat(value)
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except ValueError, OverflowError:
         return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def known[E: StrEnum](enum: type[E], data: JsonObject, key: str, default: E) -> E | str:
