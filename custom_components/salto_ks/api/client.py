@@ -4,13 +4,21 @@ It keeps no state of the site, so what it returns is what Salto said just now. P
 version 1.2 (both versions are live and mostly interchangeable, MEAS).
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+import re
 from typing import Any, Final
 
 from yarl import URL
 
-from .exceptions import AuthFailure, Endpoint, SaltoKsAuthError, SaltoKsUnexpectedResponseError
+from .exceptions import (
+    AuthFailure,
+    Endpoint,
+    SaltoKsAuthError,
+    SaltoKsConnectionError,
+    SaltoKsUnexpectedResponseError,
+)
 from .iq_pin import KEEP_PIN
 from .models import (
     Iq,
@@ -36,8 +44,13 @@ from .transport import Answer, Transport
 PAGE_SIZE: Final = 100
 """Largest page known to work (MEAS); the server's own default is 20 (INF)."""
 
+RENEWAL_PATIENCE: Final = 5.0
+"""Seconds a command waits for a new token after its own was refused."""
+
 _MAX_PAGES: Final = 1000
 _DEFAULT_PAGE: Final = 20
+_PRINTABLE: Final = re.compile(r"[!-~]+")
+"""What a link may be made of: ASCII without blanks and control characters."""
 
 
 class SaltoKsClient:
@@ -46,10 +59,18 @@ class SaltoKsClient:
     Every method raises from the tree of `SaltoKsError`; see `exceptions.py` for what to do.
     """
 
-    def __init__(self, transport: Transport, tokens: TokenSource, api_url: URL) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        tokens: TokenSource,
+        api_url: URL,
+        *,
+        renewal_patience: float = RENEWAL_PATIENCE,
+    ) -> None:
         """Use the origin of `api_url`; whatever path it has is ignored."""
         self._transport = transport
         self._tokens = tokens
+        self._renewal_patience = renewal_patience
         self._origin = api_url.origin()
 
     @property
@@ -64,17 +85,6 @@ class SaltoKsClient:
     async def sites(self) -> tuple[Site, ...]:
         """List the sites that the account sees (MEAS)."""
         return await self._all("/v1.2/sites", Site.from_api, lambda site: site.id)
-
-    async def find_site(self, site_uid: str) -> Site | None:
-        """Find a site by its readable code or by its UUID; None if the account sees none such.
-
-        The list is searched here instead of by `$filter`, so that nothing a person typed
-        becomes part of a query.
-        """
-        wanted = site_uid.strip().casefold()
-        return next(
-            (s for s in await self.sites() if wanted in {s.site_uid.casefold(), s.id}), None
-        )
 
     async def site(self, site_id: SiteId) -> Site:
         """Read one site (MEAS)."""
@@ -150,6 +160,7 @@ class SaltoKsClient:
             "PUT",
             "/v1.2/sites/{site}/iqs/{iq}/pin",
             body={"otp": otp, "delta": delta},
+            secrets=(otp,),
             site=site_id,
             iq=iq_id,
         )
@@ -183,13 +194,14 @@ class SaltoKsClient:
             "PATCH",
             "/v1.2/sites/{site}/locks/{lock}/locking",
             body={"locked_state": command.value} | ({} if otp is None else {"otp": otp}),
+            secrets=() if otp is None else (otp,),
             site=site_id,
             lock=lock_id,
         )
 
     async def _get(self, route: str, **ids: str) -> Any:
         """Read one thing."""
-        answer = await self._send("GET", self._url(route, ids), route)
+        answer = await self._send("GET", self._url(route, ids), route, repeatable=True)
         return answer.json(Endpoint.API)
 
     async def _all[T](
@@ -199,45 +211,43 @@ class SaltoKsClient:
         key: Callable[[T], object],
         **ids: str,
     ) -> tuple[T, ...]:
-        """Read a list to its end; a thing that slid onto the next page counts once."""
-        found: dict[object, T] = {}
-        async for items in self._pages(route, ids):
-            for item in map(parse, items):
-                found[key(item)] = item
-        return tuple(found.values())
+        """Read a list to its end; a thing that slid onto the next page counts once.
 
-    async def _pages(self, route: str, ids: Mapping[str, str]) -> AsyncIterator[list[Any]]:
-        """Read page after page: enveloped with a next link (MEAS), or bare (seen once, MEAS)."""
-        url = self._url(route, ids).with_query({"$top": str(PAGE_SIZE)})
+        Pages come enveloped with a next link (MEAS), or bare (seen once, MEAS).
+        """
+        found: dict[object, T] = {}
         seen: set[URL] = set()
-        skip = 0
-        for _ in range(_MAX_PAGES):
-            seen.add(url)
-            raw = (await self._send("GET", url, route)).json(Endpoint.API)
-            if isinstance(raw, list):
-                yield raw
-                skip += len(raw)
-                # A bare list cannot say that there is more; a full page suggests it.
-                if not raw or len(raw) % _DEFAULT_PAGE:
-                    return
-                url = url.update_query({"$skip": str(skip)})
-            else:
-                data = json_object(raw, "a page")
-                yield json_array(data.get("items"), "the items of a page")
-                if not (link := data.get("next_page_link")):
-                    return
-                url = self._follow(link)
+        url: URL | None = self._url(route, ids).with_query({"$top": str(PAGE_SIZE)})
+        while url is not None:
             if url in seen:
                 raise SaltoKsUnexpectedResponseError(f"{route}: the pages lead back to one read")
-        raise SaltoKsUnexpectedResponseError(f"{route}: more than {_MAX_PAGES} pages")
+            if len(seen) == _MAX_PAGES:
+                raise SaltoKsUnexpectedResponseError(f"{route}: more than {_MAX_PAGES} pages")
+            seen.add(url)
+            page = (await self._send("GET", url, route, repeatable=True)).json(Endpoint.API)
+            known = len(found)
+            if isinstance(page, list):
+                found.update((key(item), item) for item in map(parse, page))
+                # A bare list cannot say that there is more; a full page of news suggests it.
+                more = len(found) > known and len(page) % _DEFAULT_PAGE == 0
+                url = _skip(url, len(page)) if more else None
+            else:
+                data = json_object(page, "a page")
+                items = json_array(data.get("items"), "the items of a page")
+                found.update((key(item), item) for item in map(parse, items))
+                link = data.get("next_page_link")
+                url = self._follow(url, link) if link else None
+        return tuple(found.values())
 
-    def _follow(self, link: object) -> URL:
-        """Take path and query of a next link, on our own origin.
+    def _follow(self, current: URL, link: object) -> URL:
+        """Take path and query of a next link byte for byte, on our own origin.
 
         The link may come back with `http://` (DOC), and a token must not follow it anywhere.
         """
+        if not isinstance(link, str) or not _PRINTABLE.fullmatch(link):
+            raise SaltoKsUnexpectedResponseError("a next page link is no address")
         try:
-            url = URL(str(link), encoded=True)
+            url = current.join(URL(link, encoded=True))
             return URL.build(
                 scheme=self._origin.scheme,
                 authority=self._origin.raw_authority,
@@ -262,39 +272,63 @@ class SaltoKsClient:
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, str] | None = None,
+        secrets: tuple[str, ...] = (),
         **ids: str,
-    ) -> Answer:
-        """Make a call that is described by its route template."""
+    ) -> None:
+        """Make a call whose success has no content that is known; `secrets` are in its body."""
         url = self._url(route, ids)
-        return await self._send(method, url.with_query(query) if query else url, route, body)
+        answer = await self._send(
+            method, url.with_query(query) if query else url, route, body=body, secrets=secrets
+        )
+        if answer.is_web_page:
+            raise SaltoKsUnexpectedResponseError(f"{method} {route}: a web page for an answer")
 
     async def _send(
-        self, method: str, url: URL, route: str, body: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: URL,
+        route: str,
+        *,
+        body: Mapping[str, str] | None = None,
+        secrets: tuple[str, ...] = (),
+        repeatable: bool = False,
     ) -> Answer:
-        """Send with a token; where that is refused, once more with a new one."""
+        """Send with a token; where that is refused, once more with a new one.
+
+        A command does not wait long for the new one: a door that opens late opens for nobody.
+        """
+
+        async def attempt(token: str) -> Answer:
+            return await self._transport.request(
+                method,
+                url,
+                route=route,
+                endpoint=Endpoint.API,
+                headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+                json_body=body,
+                repeatable=repeatable,
+            )
+
         token = await self._tokens.token()
-        answer = await self._attempt(method, url, route, token, body)
+        answer = await attempt(token)
         if answer.status == 401:
             self._tokens.discard(token)
-            token = await self._tokens.token()
-            answer = await self._attempt(method, url, route, token, body)
+            try:
+                async with asyncio.timeout(None if repeatable else self._renewal_patience):
+                    token = await self._tokens.token()
+            except TimeoutError:
+                raise SaltoKsConnectionError(
+                    f"{method} {route}: no new token in time", endpoint=Endpoint.IDENTITY
+                ) from None
+            answer = await attempt(token)
         if answer.status == 401:
             raise SaltoKsAuthError(
                 f"{method} {route}: a new token was refused", failure=AuthFailure.BEARER
             )
-        sent = (token, *body.values()) if body else (token,)
-        raise_for_status(answer, endpoint=Endpoint.API, sent=sent)
+        raise_for_status(answer, endpoint=Endpoint.API, sent=(token, *secrets))
         return answer
 
-    async def _attempt(
-        self, method: str, url: URL, route: str, token: str, body: Mapping[str, str] | None
-    ) -> Answer:
-        """Send once."""
-        return await self._transport.request(
-            method,
-            url,
-            route=route,
-            endpoint=Endpoint.API,
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-            json_body=body,
-        )
+
+def _skip(url: URL, count: int) -> URL:
+    """Return the address of a page that begins `count` things later."""
+    return url.update_query({"$skip": str(int(url.query.get("$skip", "0")) + count)})

@@ -35,6 +35,11 @@ class Answer:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
+    @property
+    def is_web_page(self) -> bool:
+        """Tell whether the body is HTML or XML, which neither server ever answers by itself."""
+        return self.body.lstrip().startswith(b"<")
+
     def json(self, endpoint: Endpoint) -> Any:
         """Parse the body; None when it is empty. Raises SaltoKsUnexpectedResponseError."""
         if not self.body.strip():
@@ -53,10 +58,15 @@ class Transport:
     """Send requests through a session that belongs to somebody else."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, *, clock: Callable[[], datetime] | None = None
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        timeout: aiohttp.ClientTimeout = TIMEOUT,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         """Use the given session; the clock tells aware UTC and is asked at each answer."""
         self._session = session
+        self._timeout = timeout
         self._clock = clock or _utcnow
         self.server_clock_offset: timedelta | None = None
         """How far the server's clock was ahead of ours at the last answer, to the second."""
@@ -71,8 +81,12 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         json_body: Mapping[str, Any] | None = None,
         form: Mapping[str, str] | None = None,
+        repeatable: bool = False,
     ) -> Answer:
         """Make one request and read its answer whole, following no redirect.
+
+        A request is sent once. `repeatable` is for reads: with it the session may send the
+        request a second time when its connection breaks before an answer.
 
         Raises SaltoKsConnectionError when no complete answer arrives, and
         SaltoKsUnexpectedResponseError for a redirect or an oversized body.
@@ -86,14 +100,16 @@ class Transport:
                 json=json_body,
                 data=form,
                 allow_redirects=False,
-                timeout=TIMEOUT,
+                timeout=self._timeout,
+                middlewares=None if repeatable else (_sent_once,),
             ) as response:
                 body = await _read(response, endpoint)
                 answer = Answer(status=response.status, headers=response.headers, body=body)
-        except (aiohttp.ClientError, TimeoutError, OSError) as err:
-            _LOGGER.debug("%s %s: %s", method, route, type(err).__name__)
+        except (aiohttp.ClientError, TimeoutError, OSError, _NoAnswerError) as err:
+            name = str(err) if isinstance(err, _NoAnswerError) else type(err).__name__
+            _LOGGER.debug("%s %s: %s", method, route, name)
             raise SaltoKsConnectionError(
-                f"{method} {route}: no answer ({type(err).__name__})", endpoint=endpoint
+                f"{method} {route}: no answer ({name})", endpoint=endpoint
             ) from None
         _LOGGER.debug("%s %s: %s in %.3f s", method, route, answer.status, monotonic() - started)
         self._note_server_clock(answer)
@@ -111,6 +127,24 @@ class Transport:
             return
         if server_time.tzinfo is not None:
             self.server_clock_offset = server_time - self._clock().replace(microsecond=0)
+
+
+class _NoAnswerError(Exception):
+    """Carries the name of a connection error past the session, which would send again."""
+
+
+async def _sent_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep the session from repeating a PUT, a DELETE or a GET with consequences.
+
+    It does so by itself when a connection breaks before the answer, and Salto may have acted
+    by then: a PIN would be changed twice, or sent to a person twice.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientError, TimeoutError, OSError) as err:
+        raise _NoAnswerError(type(err).__name__) from None
 
 
 async def _read(response: aiohttp.ClientResponse, endpoint: Endpoint) -> bytes:
