@@ -95,11 +95,15 @@ class SaltoKsRateLimitError(SaltoKsResponseError):
 
 
 class SaltoKsServerError(SaltoKsResponseError):
-    """The server failed (5xx). Whether it acted on the request is unknown."""
+    """The server failed or gave up (5xx, 408). Whether it acted on the request is unknown."""
 
 
 class SaltoKsNotFoundError(SaltoKsResponseError):
-    """The thing addressed does not exist, or this account does not see it."""
+    """The API says that the thing does not exist, or this account does not see it.
+
+    Never raised for a 404 of the identity server or of something in between, so that a guest
+    is not taken for gone while Salto is out of order.
+    """
 
 
 class SaltoKsForbiddenError(SaltoKsResponseError):

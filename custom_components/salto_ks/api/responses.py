@@ -8,14 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-import json
 import re
 from typing import Any, Final
 
 from .exceptions import (
-    AuthFailure,
     Endpoint,
-    SaltoKsAuthError,
     SaltoKsForbiddenError,
     SaltoKsHardwareError,
     SaltoKsIqNotActivatedError,
@@ -25,12 +22,15 @@ from .exceptions import (
     SaltoKsRateLimitError,
     SaltoKsResponseError,
     SaltoKsServerError,
+    SaltoKsUnexpectedResponseError,
 )
 from .parsing import optional_integer, text
 from .transport import Answer
 
 _EXECUTION: Final = re.compile(r"failed with code:\s*([a-z0-9_]+)", re.IGNORECASE)
 _MAX_MESSAGE: Final = 200
+_MAX_RETRY_AFTER: Final = 3600.0
+"""Seconds; asking once an hour harms nobody, and a nonsensical header must not silence us."""
 
 _CODE_NOT_FOUND: Final = 2202
 _CODES_HARDWARE: Final = frozenset({3101, 3102})
@@ -40,6 +40,10 @@ _REASONS: Final[Mapping[str, type[SaltoKsResponseError]]] = {
     "otp_blocked": SaltoKsOtpBlockedError,
     "pin_not_changed": SaltoKsIqNotActivatedError,
     "command_forbidden": SaltoKsForbiddenError,
+}
+_BY_STATUS: Final[Mapping[int, type[SaltoKsResponseError]]] = {
+    403: SaltoKsForbiddenError,
+    404: SaltoKsNotFoundError,
 }
 
 
@@ -56,14 +60,14 @@ class _Refusal:
 def raise_for_status(answer: Answer, *, endpoint: Endpoint, sent: Iterable[str]) -> None:
     """Raise the exception that fits a refusal; return for a success.
 
-    `sent` are the values of the request that must not come back in an exception's text.
+    `sent` are the secrets of the request, which must not come back in an exception's text.
+    Only the API's own words mean that a thing does not exist or is forbidden: the same status
+    from the identity server, or with a body that is not JSON, is somebody else's.
     """
     if 200 <= answer.status < 300:
         return
-    if answer.status == 401:
-        raise SaltoKsAuthError("HTTP 401", failure=AuthFailure.BEARER)
-    refusal = _read(answer, sent)
-    error = _class_for(refusal)(
+    refusal = _read(answer, endpoint, sent)
+    error = _class_for(refusal, endpoint)(
         status=refusal.status,
         code=refusal.code,
         message=refusal.message,
@@ -76,60 +80,84 @@ def raise_for_status(answer: Answer, *, endpoint: Endpoint, sent: Iterable[str])
 
 
 def retry_after(value: str | None, clock: Callable[[], datetime]) -> float | None:
-    """Read a `Retry-After` header: seconds, or an HTTP date. None when it says neither."""
+    """Read a `Retry-After` header: seconds, or an HTTP date. None when it says neither.
+
+    Never negative, and an hour at most.
+    """
     if value is None:
         return None
     if value.strip().isdecimal():
-        return float(value)
+        return min(float(value), _MAX_RETRY_AFTER)
     try:
         moment = parsedate_to_datetime(value)
     except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - clock()).total_seconds())
+    return min(max(0.0, (moment - clock()).total_seconds()), _MAX_RETRY_AFTER)
 
 
-def _class_for(refusal: _Refusal) -> type[SaltoKsResponseError]:
-    """Choose the exception; what an OTP did wrong outranks the status it came with."""
+def _class_for(refusal: _Refusal, endpoint: Endpoint) -> type[SaltoKsResponseError]:
+    """Choose the exception; a request that timed out on the way (408) may have been acted on."""
     if refusal.status == 429:
         return SaltoKsRateLimitError
+    if endpoint is Endpoint.API and (by_the_vendor := _vendor_class(refusal)) is not None:
+        return by_the_vendor
+    failed = refusal.status >= 500 or refusal.status == 408
+    return SaltoKsServerError if failed else SaltoKsResponseError
+
+
+def _vendor_class(refusal: _Refusal) -> type[SaltoKsResponseError] | None:
+    """Choose by the API's own words; what an OTP did wrong outranks the status it came with."""
     if refusal.reason is not None and refusal.reason in _REASONS:
         return _REASONS[refusal.reason]
     if refusal.code == _CODE_NOT_FOUND and "otp is invalid" in refusal.message.lower():
         return SaltoKsOtpRejectedError
     if refusal.code in _CODES_HARDWARE:
         return SaltoKsHardwareError
-    by_status = {403: SaltoKsForbiddenError, 404: SaltoKsNotFoundError}
-    if refusal.status in by_status:
-        return by_status[refusal.status]
-    return SaltoKsServerError if refusal.status >= 500 else SaltoKsResponseError
+    return _BY_STATUS.get(refusal.status)
 
 
-def _read(answer: Answer, sent: Iterable[str]) -> _Refusal:
-    """Read code, message and reason from whatever body there is."""
+def _read(answer: Answer, endpoint: Endpoint, sent: Iterable[str]) -> _Refusal:
+    """Read code, message and reason from whatever body there is.
+
+    Raises SaltoKsUnexpectedResponseError for a body that is not JSON, except where the status
+    alone says what to do: wait.
+    """
     try:
-        data: Any = json.loads(answer.body)
-    except ValueError, RecursionError:
+        data: Any = answer.json(endpoint)
+    except SaltoKsUnexpectedResponseError:
+        if answer.status < 500 and answer.status not in {408, 429}:
+            raise
         data = None
     fields = (
         {str(key).lower(): value for key, value in data.items()} if isinstance(data, dict) else {}
     )
-    message = text(fields, "message") or text(fields, "title") or text(fields, "error")
+    raw = text(fields, "message") or text(fields, "title") or text(fields, "error")
+    message = scrub(raw, sent)
     found = _EXECUTION.search(message)
     return _Refusal(
         status=answer.status,
         code=optional_integer(fields, "errorcode"),
-        message=scrub(message, sent),
+        message=_one_line(message),
         reason=found.group(1).lower() if found else None,
     )
 
 
 def scrub(message: str, sent: Iterable[str]) -> str:
-    """Cut a vendor's message down to one short line without anything that was sent."""
+    """Take the secrets that were sent out of a vendor's message.
+
+    An OTP may come back in either letter case (DOC), so case makes no difference.
+    """
     for value in sorted((value for value in sent if value), key=len, reverse=True):
-        message = message.replace(value, "***")
-    return " ".join(message.split())[:_MAX_MESSAGE]
+        message = re.sub(re.escape(value), "***", message, flags=re.IGNORECASE)
+    return message
+
+
+def _one_line(message: str) -> str:
+    """Cut a vendor's message down to one short line that is safe to print."""
+    line = " ".join(message.split())[:_MAX_MESSAGE]
+    return "".join(char if char.isprintable() else " " for char in line)
 
 
 def _utcnow() -> datetime:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+import re
 from time import monotonic
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from .exceptions import (
     SaltoKsError,
     SaltoKsUnexpectedResponseError,
 )
-from .parsing import json_object, optional_integer, text
+from .parsing import JsonObject, optional_integer, text
 from .responses import raise_for_status
 from .transport import Answer, Transport
 
@@ -25,6 +26,11 @@ LOGIN_ROUTE: Final = "/connect/token"
 SCOPE: Final = "user_api.full_access"
 _MARGIN: Final = 120.0
 """Seconds before its end at which a token is renewed; a tenth of its life if that is less."""
+
+_MAX_LIFETIME: Final = 86_400
+"""Seconds after which a token is renewed, whatever its own end; an hour is usual (MEAS)."""
+_BEARER: Final = re.compile(r"[!-~]+")
+"""What can stand in a header: printable ASCII without blanks."""
 
 _FAILURES: Final[Mapping[str, AuthFailure]] = {
     "invalid_client": AuthFailure.CLIENT,
@@ -61,7 +67,7 @@ class TokenSource:
         self._credentials = credentials
         self._lock = asyncio.Lock()
         self._token: _Token | None = None
-        self._attempts = 0
+        self._logins_ended = 0
         self._last_error: SaltoKsError | None = None
 
     async def token(self) -> str:
@@ -72,20 +78,14 @@ class TokenSource:
         """
         if (token := self._current()) is not None:
             return token
-        attempts = self._attempts
+        logins_ended = self._logins_ended
         async with self._lock:
-            if (token := self._current()) is not None:
-                return token
-            if self._attempts != attempts and self._last_error is not None:
-                raise self._last_error
-            self._attempts += 1
-            self._last_error = None
-            try:
-                self._token = await self._fetch()
-            except SaltoKsError as err:
-                self._last_error = err
-                raise
-            return self._token.value
+            if self._logins_ended != logins_ended:
+                if self._last_error is not None:
+                    raise self._last_error
+                if self._token is not None:
+                    return self._token.value
+            return await self._log_in()
 
     def discard(self, token: str) -> None:
         """Forget a token that the API refused, unless a newer one has taken its place."""
@@ -98,8 +98,20 @@ class TokenSource:
             return None
         return self._token.value
 
+    async def _log_in(self) -> str:
+        """Fetch a token and keep it, or its failure; a cancelled attempt leaves no trace."""
+        self._last_error = None
+        try:
+            self._token = await self._fetch()
+        except SaltoKsError as err:
+            self._last_error = err
+            self._logins_ended += 1
+            raise
+        self._logins_ended += 1
+        return self._token.value
+
     async def _fetch(self) -> _Token:
-        """Log in (DOC, MEAS). Without `offline_access` there is no refresh token."""
+        """Ask for a token (DOC, MEAS). Without `offline_access` there is no refresh token."""
         credentials = self._credentials
         # RFC 6749, 2.3.1: both parts are form-encoded before they are joined.
         basic = aiohttp.encode_basic_auth(
@@ -119,24 +131,40 @@ class TokenSource:
                 "scope": SCOPE,
             },
         )
-        if answer.status != 200:
-            self._raise_refusal(answer)
-        data = json_object(answer.json(Endpoint.IDENTITY), "the token answer")
-        value = text(data, "access_token")
-        lifetime = optional_integer(data, "expires_in")
-        if not value or not value.isascii() or lifetime is None or lifetime <= 0:
+        if 400 <= answer.status < 500:
+            _raise_oauth_error(answer)
+        raise_for_status(
+            answer,
+            endpoint=Endpoint.IDENTITY,
+            sent=(credentials.client_secret, credentials.password, basic.removeprefix("Basic ")),
+        )
+        fields = _fields(answer)
+        value = text(fields, "access_token")
+        lifetime = optional_integer(fields, "expires_in") or 0
+        if not _BEARER.fullmatch(value) or lifetime <= 0:
             raise SaltoKsUnexpectedResponseError(
-                "the token answer holds no usable token", endpoint=Endpoint.IDENTITY
+                f"HTTP {answer.status} without a usable token", endpoint=Endpoint.IDENTITY
             )
+        lifetime = min(lifetime, _MAX_LIFETIME)
         return _Token(value, asked_at + lifetime - min(_MARGIN, lifetime / 10))
 
-    def _raise_refusal(self, answer: Answer) -> None:
-        """Tell the client's fault from the account's (OAuth errors; statuses vary, INF)."""
-        data: Any = answer.json(Endpoint.IDENTITY) if 400 <= answer.status < 500 else None
-        error = text(data, "error") if isinstance(data, Mapping) else ""
-        if (failure := _FAILURES.get(error)) is not None:
-            raise SaltoKsAuthError(f"the identity server answers {error}", failure=failure)
-        raise_for_status(answer, endpoint=Endpoint.IDENTITY, sent=())
-        raise SaltoKsUnexpectedResponseError(
-            f"HTTP {answer.status} from the identity server", endpoint=Endpoint.IDENTITY
-        )
+
+def _raise_oauth_error(answer: Answer) -> None:
+    """Tell the client's fault from the account's (OAuth errors; statuses vary, INF).
+
+    A 401 without a word we know is about the client: its credentials are the header's.
+    """
+    try:
+        error = text(_fields(answer), "error")
+    except SaltoKsUnexpectedResponseError:
+        error = ""
+    if (failure := _FAILURES.get(error)) is not None:
+        raise SaltoKsAuthError(f"the identity server answers {error}", failure=failure)
+    if answer.status == 401:
+        raise SaltoKsAuthError("the identity server answers 401", failure=AuthFailure.CLIENT)
+
+
+def _fields(answer: Answer) -> JsonObject:
+    """Return the fields of an answer of the identity server, none for another kind of JSON."""
+    data: Any = answer.json(Endpoint.IDENTITY)
+    return data if isinstance(data, Mapping) else {}
