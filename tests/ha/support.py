@@ -7,7 +7,12 @@ from typing import Any
 
 from aiohttp.test_utils import TestServer
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import SOURCE_USER, ConfigEntry, ConfigEntryState
+from homeassistant.config_entries import (
+    SOURCE_RECONFIGURE,
+    SOURCE_USER,
+    ConfigEntry,
+    ConfigEntryState,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import entity_registry as er
@@ -20,6 +25,8 @@ from pytest_homeassistant_custom_component.common import (
 
 from simulator import Simulator
 from simulator.world import Iq, Lock, SiteUser
+
+from .texts import check_texts, english
 
 DOMAIN = "salto_ks"
 RECEPTION = "IQ Reception"
@@ -36,7 +43,7 @@ type Result = Mapping[str, Any]
 async def serving(simulator: Simulator) -> AsyncIterator[str]:
     """Serve a simulator on loopback; gives its address without a path."""
     server = TestServer(simulator.app(), host="127.0.0.1")
-    await server.start_server()
+    await server.start_server(access_log=None)
     try:
         yield str(server.make_url("")).rstrip("/")
     finally:
@@ -85,6 +92,18 @@ def wrong_pin(sim: Simulator, iq_name: str = RECEPTION, *, nth: int = 0) -> str:
 # Forms
 
 
+def _readable(result: Result) -> Result:
+    """Pass an answer of a config flow on, held to its texts."""
+    check_texts(result, english()["config"])
+    return result
+
+
+def _readable_iq(result: Result) -> Result:
+    """Pass an answer of a subentry flow on, held to its texts."""
+    check_texts(result, english()["config_subentries"]["iq"])
+    return result
+
+
 def account_input(sim: Simulator, **changes: str) -> dict[str, str]:
     """Return what a person types into the first form, for a server of one's own."""
     known = sim.seed_info()
@@ -102,12 +121,14 @@ def server_input(url: str, identity_url: str | None = None) -> dict[str, str]:
 
 async def start(hass: HomeAssistant) -> Result:
     """Begin to set a site up."""
-    return await hass.config_entries.flow.async_init(DOMAIN, context={"source": SOURCE_USER})
+    flows = hass.config_entries.flow
+    return _readable(await flows.async_init(DOMAIN, context={"source": SOURCE_USER}))
 
 
 async def fill(hass: HomeAssistant, result: Result, typed: Mapping[str, Any]) -> Result:
     """Submit a form of a config flow."""
-    return await hass.config_entries.flow.async_configure(result["flow_id"], dict(typed))
+    flows = hass.config_entries.flow
+    return _readable(await flows.async_configure(result["flow_id"], dict(typed)))
 
 
 async def choose(hass: HomeAssistant, result: Result, step: str) -> Result:
@@ -174,14 +195,26 @@ async def set_up_site(
 
 async def start_iq(hass: HomeAssistant, entry: ConfigEntry[Any]) -> Result:
     """Begin to add an IQ to an entry."""
-    return await hass.config_entries.subentries.async_init(
-        (entry.entry_id, "iq"), context={"source": SOURCE_USER}
+    flows = hass.config_entries.subentries
+    result = await flows.async_init((entry.entry_id, "iq"), context={"source": SOURCE_USER})
+    return _readable_iq(result)
+
+
+async def check_iq(
+    hass: HomeAssistant, sim: Simulator, entry: ConfigEntry[Any], iq_name: str = RECEPTION
+) -> Result:
+    """Begin to check or re-activate an IQ that is set up."""
+    subentry_id = iq_subentry_id(entry, sim, iq_name)
+    result = await hass.config_entries.subentries.async_init(
+        (entry.entry_id, "iq"), context={"source": SOURCE_RECONFIGURE, "subentry_id": subentry_id}
     )
+    return _readable_iq(result)
 
 
 async def fill_iq(hass: HomeAssistant, result: Result, typed: Mapping[str, Any]) -> Result:
     """Submit a form of a subentry flow."""
-    return await hass.config_entries.subentries.async_configure(result["flow_id"], dict(typed))
+    flows = hass.config_entries.subentries
+    return _readable_iq(await flows.async_configure(result["flow_id"], dict(typed)))
 
 
 async def choose_iq(hass: HomeAssistant, result: Result, step: str) -> Result:
