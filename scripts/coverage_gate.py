@@ -17,6 +17,7 @@ TOTAL_FLOOR = 97.0
 FULLY_COVERED = (
     "custom_components/salto_ks/config_flow.py",
     "custom_components/salto_ks/*_flow.py",
+    "custom_components/salto_ks/iq_steps.py",
     "custom_components/salto_ks/api/otp.py",
     "custom_components/salto_ks/domain/*.py",
 )

@@ -10,8 +10,12 @@ URL_PATH = "salto-doors"
 
 type Card = dict[str, object]
 
+ENTITY_NAME = {"type": "entity"}
+"""The entity's name without that of its device, which the heading says already."""
+
 ALARMS = ("binary_sensor.left_open", "binary_sensor.intrusion")
-DOOR_BADGES = ("binary_sensor.online", "sensor.battery")
+IN_HEADING = ("binary_sensor.online", "sensor.battery")
+TILES = (*ALARMS, "switch.office_mode", "binary_sensor.privacy_mode")
 
 
 def tile(entity_id: str, columns: int, **more: object) -> Card:
@@ -19,52 +23,48 @@ def tile(entity_id: str, columns: int, **more: object) -> Card:
     return {"type": "tile", "entity": entity_id, "grid_options": {"columns": columns}, **more}
 
 
-def heading(title: str, icon: str, badges: list[Card] | None = None) -> Card:
-    """Return a section's heading."""
-    return {"type": "heading", "heading": title, "icon": icon, "badges": badges or []}
+def badge(entity_id: str, **more: object) -> Card:
+    """Return a badge, for the top of the view or for a heading."""
+    return {"type": "entity", "entity": entity_id, "show_state": True, "show_icon": True, **more}
 
 
-def section(cards: list[Card]) -> Card:
+def section(title: str, icon: str, badges: list[Card], cards: list[Card]) -> Card:
     """Return a section of the view."""
-    return {"type": "grid", "cards": cards}
+    heading: Card = {"type": "heading", "heading": title, "icon": icon, "badges": badges}
+    return {"type": "grid", "cards": [heading, *cards]}
 
 
 def door_section(door: Device) -> Card:
-    """Return a door's section: its lock with the buttons, then what else it has."""
-    badges: list[Card] = [
-        {"type": "entity", "entity": door.entities[kind], "show_state": True, "show_icon": True}
-        for kind in DOOR_BADGES
-        if kind in door.entities
-    ]
-    cards = [heading(door.name, "mdi:door", badges)]
-    for kind, entity_id in door.entities.items():
-        if kind.startswith("lock."):
-            commands = [{"type": "lock-commands"}]
-            look = {"name": "Door", "features": commands, "features_position": "inline"}
-            cards.append(tile(entity_id, 12, **look))
-    rest = [kind for kind in door.entities if kind.split(".")[0] in {"binary_sensor", "switch"}]
-    cards += [tile(door.entities[kind], 6) for kind in rest if kind not in DOOR_BADGES]
-    return section(cards)
+    """Return a door's section: its lock with the buttons, its alarms and its modes."""
+    badges = [badge(door.entities[kind]) for kind in IN_HEADING if kind in door.entities]
+    lock = tile(
+        door.entities["lock.lock"],
+        12,
+        name="Door",
+        features=[{"type": "lock-commands"}],
+        features_position="inline",
+    )
+    tiles = [tile(door.entities[k], 6, name=ENTITY_NAME) for k in TILES if k in door.entities]
+    return section(door.name, "mdi:door", badges, [lock, *tiles])
 
 
 def device_section(device: Device, icon: str) -> Card:
     """Return the section of any other device: all that it has."""
-    return section([heading(device.name, icon), *(tile(e, 6) for e in device.entities.values())])
+    tiles = [tile(entity_id, 6, name=ENTITY_NAME) for entity_id in device.entities.values()]
+    return section(device.name, icon, [], tiles)
 
 
-def alarm_badges(doors: tuple[Device, ...]) -> Iterator[Card]:
-    """Yield a badge for each alarm that can ring; only those that do are seen."""
-    for door in doors:
+def view_badges(devices: Devices) -> Iterator[Card]:
+    """Yield what is to be seen at once: the IQs, and each alarm while it rings."""
+    for iq in devices.iqs:
+        online = iq.entities["binary_sensor.online"]
+        yield badge(online, name=iq.name, show_name=True, color="green")
+    for door in devices.doors:
         for kind in ALARMS:
             if kind in door.entities:
                 entity_id = door.entities[kind]
-                yield {
-                    "type": "entity",
-                    "entity": entity_id,
-                    "color": "red",
-                    "show_name": True,
-                    "visibility": [{"condition": "state", "entity": entity_id, "state": "on"}],
-                }
+                ringing = {"condition": "state", "entity": entity_id, "state": "on"}
+                yield badge(entity_id, show_name=True, color="red", visibility=[ringing])
 
 
 def build(devices: Devices) -> dict[str, list[dict[str, Any]]]:
@@ -79,7 +79,7 @@ def build(devices: Devices) -> dict[str, list[dict[str, Any]]]:
         "path": "doors",
         "type": "sections",
         "max_columns": 4,
-        "badges": list(alarm_badges(devices.doors)),
+        "badges": list(view_badges(devices)),
         "sections": sections,
     }
     return {"views": [view]}

@@ -19,7 +19,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """All devices of the integration, each group by name."""
+    """All devices of the integration, each group in the order in which Salto lists them."""
 
     doors: tuple[Device, ...]
     iqs: tuple[Device, ...]
@@ -34,7 +34,7 @@ class Devices:
         doors: list[Device] = []
         iqs: list[Device] = []
         others: list[Device] = []
-        for raw in sorted(devices, key=lambda raw: str(raw["name"])):
+        for raw in devices:
             found = {
                 _kind(entity): str(entity["entity_id"])
                 for entity in entities

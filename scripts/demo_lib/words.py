@@ -22,7 +22,7 @@ def ready(home: str, vendor: str, seed: Seed) -> Iterator[str]:
     yield f"  what it was asked       curl -s {vendor}/_sim/journal"
     for lock in seed.locks[:1]:
         body = json.dumps({"lock_id": lock.id, "pin": "1234"})
-        yield f"  type at the keypad      curl -s {vendor}/_sim/keypad -d '{body}'"
+        yield f"  type at the keypad      curl -s --json '{body}' {vendor}/_sim/keypad"
         yield f"                          (that is {lock.name})"
 
 

@@ -54,12 +54,13 @@ class Frontend:
     def choose(self, option: str) -> None:
         """Choose an option of the only selection in the form, a list or a drop-down."""
         drop_down = self.dialog.locator("ha-picker-field")
-        if drop_down.count():
+        radio = self.dialog.get_by_role("radio", name=option)
+        expect(drop_down.or_(radio)).to_be_visible()
+        if drop_down.is_visible():
             drop_down.click()
             self.dialog.locator("ha-dropdown-item").filter(has_text=option).click()
             expect(drop_down).to_contain_text(option)
         else:
-            radio = self.dialog.get_by_role("radio", name=option)
             radio.click()
             expect(radio).to_be_checked()
 
@@ -75,3 +76,11 @@ class Frontend:
     def expect_step(self, title: str) -> None:
         """Wait for the step with this title."""
         expect(self.dialog.get_by_text(title, exact=True).first).to_be_visible()
+
+    def act(self, domain: str, action: str, entity_id: str) -> None:
+        """Perform an action as the frontend does; fails if Home Assistant refuses."""
+        self.page.evaluate(
+            """([domain, action, entity]) => document.querySelector("home-assistant")
+                .hass.callService(domain, action, {}, {entity_id: entity}, false)""",
+            [domain, action, entity_id],
+        )

@@ -54,5 +54,9 @@ def test_the_whole_set_up_is_clicked_through(fresh_demo: RunningDemo, page: Page
     frontend.finish()
 
     frontend.visit("/config/integrations/integration/salto_ks")
-    expect(page.get_by_text("IQ Field")).to_be_visible()
+    for iq in ("IQ Reception", "IQ Field"):
+        expect(page.get_by_text(iq).first).to_be_visible()
     assert not fresh_demo.commands()
+    for door in ("lock.main_gate", "lock.laundry"):
+        frontend.act("lock", "unlock", door)
+    assert [command["status"] for command in fresh_demo.commands()] == [200, 200]

@@ -14,6 +14,7 @@ FULL: dict[str, Any] = {"missing_lines": [], "missing_branches": []}
 GUARDED = (
     "custom_components/salto_ks/config_flow.py",
     "custom_components/salto_ks/iq_flow.py",
+    "custom_components/salto_ks/iq_steps.py",
     "custom_components/salto_ks/api/otp.py",
     "custom_components/salto_ks/domain/plan.py",
 )
