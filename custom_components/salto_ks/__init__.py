@@ -25,7 +25,13 @@ from .session import async_create_session, create_client_from
 from .site_state import async_get_site_states
 from .storage import StorageError
 
-PLATFORMS: Final = (Platform.BINARY_SENSOR, Platform.LOCK, Platform.SENSOR, Platform.SWITCH)
+PLATFORMS: Final = (
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.LOCK,
+    Platform.SENSOR,
+    Platform.SWITCH,
+)
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:

@@ -82,6 +82,10 @@ class SaltoKsClient:
         """Make sure that there is a token; its failure is the identity server's alone."""
         await self._tokens.token()
 
+    async def log_in_anew(self) -> None:
+        """Log in although there may be a token that still works, to see that the password does."""
+        await self._tokens.renew()
+
     async def sites(self) -> tuple[Site, ...]:
         """List the sites that the account sees (MEAS)."""
         return await self._all("/v1.2/sites", Site.from_api, lambda site: site.id)

@@ -87,6 +87,11 @@ class TokenSource:
                     return self._token.value
             return await self._log_in()
 
+    async def renew(self) -> None:
+        """Log in now, whatever token there is. Raises like `token`."""
+        self._token = None
+        await self.token()
+
     def discard(self, token: str) -> None:
         """Forget a token that the API refused, unless a newer one has taken its place."""
         if self._token is not None and self._token.value == token:

@@ -1,0 +1,62 @@
+"""Test the connection: log in anew, and say exactly what is wrong."""
+
+from typing import override
+
+from homeassistant.components.button import ButtonEntity
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .connection import NoSitesError, SiteNotFoundError, find_sites, survey
+from .const import DOMAIN
+from .coordinator import SaltoKsConfigEntry, SaltoKsSiteCoordinator
+from .entity import SaltoKsSiteEntity
+from .errors import raised_as_home_assistant_errors
+
+PARALLEL_UPDATES = 1
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: SaltoKsConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the button."""
+    async_add_entities([SaltoKsTestConnection(entry.runtime_data.site)])
+
+
+class SaltoKsTestConnection(SaltoKsSiteEntity, ButtonEntity):
+    """A button whose press either succeeds or names the one thing that is wrong."""
+
+    _attr_translation_key = "test_connection"
+    _attr_entity_category = EntityCategory.DIAGNOSTIC
+
+    def __init__(self, coordinator: SaltoKsSiteCoordinator) -> None:
+        """Belong to the site."""
+        super().__init__(coordinator, "test_connection")
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Be there always: it is wanted most when Salto cannot be reached."""
+        return True
+
+    @override
+    async def async_press(self) -> None:
+        """Log in with the stored credentials, look at the site and the rights, then poll."""
+        entry = self.coordinator.config_entry
+        client = entry.runtime_data.client
+        with raised_as_home_assistant_errors(self.hass, entry):
+            await client.log_in_anew()
+            try:
+                sites = await find_sites(client, self.coordinator.site_id)
+            except (SiteNotFoundError, NoSitesError) as err:
+                raise HomeAssistantError(
+                    translation_domain=DOMAIN, translation_key="site_not_visible"
+                ) from err
+            ground = await survey(client, sites[0])
+        if not ground.member.remote_access:
+            raise HomeAssistantError(translation_domain=DOMAIN, translation_key="no_remote_right")
+        await entry.runtime_data.site.async_refresh()
+        await entry.runtime_data.doors.async_refresh()
