@@ -135,8 +135,8 @@ class SaltoKsConfigFlow(
         """Ask for the environment and the account."""
         if user_input is None:
             return self._async_show_user({})
-        self._typed |= {CONF_SITE_UID: "", **user_input}
-        environment = Environment(user_input[CONF_ENVIRONMENT])
+        self._typed |= {CONF_SITE_UID: "", **_trimmed(user_input)}
+        environment = Environment(self._typed[CONF_ENVIRONMENT])
         if environment is Environment.CUSTOM:
             return self._async_show_server({})
         self._typed[CONF_API_URL], self._typed[CONF_IDENTITY_URL] = SERVERS[environment]
@@ -148,8 +148,8 @@ class SaltoKsConfigFlow(
         """Ask for the addresses of a server of one's own."""
         if user_input is None:
             return self._async_show_server({})
-        self._typed |= user_input
-        if errors := _server_errors(user_input):
+        self._typed |= _trimmed(user_input)
+        if errors := _server_errors(self._typed):
             return self._async_show_server(errors)
         return await self._async_connect()
 
@@ -173,7 +173,7 @@ class SaltoKsConfigFlow(
         entry = self._get_reauth_entry()
         errors: _Errors = {}
         if user_input is not None:
-            errors = await self._async_try_account(entry, user_input)
+            errors = await self._async_try_account(entry, _trimmed(user_input))
             if not errors:
                 return self._async_save_account(entry)
         return self.async_show_form(
@@ -194,13 +194,14 @@ class SaltoKsConfigFlow(
         entry = self._get_reconfigure_entry()
         custom = entry.data[CONF_ENVIRONMENT] == Environment.CUSTOM
         errors: _Errors = {}
+        typed = _trimmed(user_input or {})
         if user_input is not None:
-            errors = _server_errors(user_input) if custom else {}
-            errors = errors or await self._async_try_account(entry, user_input)
+            errors = _server_errors(typed) if custom else {}
+            errors = errors or await self._async_try_account(entry, typed)
             if not errors:
                 return self._async_save_account(entry)
         schema = vol.Schema(_RECONFIGURE_ACCOUNT | (_SERVER_SCHEMA.schema if custom else {}))
-        shown = _without_secrets(entry.data | (user_input or {}))
+        shown = _without_secrets(entry.data | typed)
         return self.async_show_form(
             step_id="reconfigure",
             data_schema=self.add_suggested_values_to_schema(schema, shown),
@@ -226,9 +227,15 @@ class SaltoKsConfigFlow(
             title=site.name or site.site_uid,
             data={key: self._typed[key] for key in kept} | {CONF_SITE_ID: site.id},
             subentries=subentries,
-            description="iq_skipped" if iq is None else "iq_activated",
+            description=self._outcome(iq),
             description_placeholders={} if iq is None else {"iq": iq.name},
         )
+
+    def _outcome(self, iq: Iq | None) -> str | None:
+        """Return the key of the text that says what follows; None where nothing was to do."""
+        if not self._iqs_to_choose_from():
+            return None
+        return "iq_skipped" if iq is None else "iq_activated"
 
     async def _async_connect(self) -> ConfigFlowResult:
         """Log in and find the site."""
@@ -243,7 +250,8 @@ class SaltoKsConfigFlow(
 
     async def _async_take_site(self, site: Site) -> ConfigFlowResult:
         """Look at the site and go on to its IQs."""
-        await self.async_set_unique_id(site.id)
+        # A flow that was left open elsewhere must not keep the site from being set up.
+        await self.async_set_unique_id(site.id, raise_on_progress=False)
         self._abort_if_unique_id_configured()
         try:
             vault = await async_get_iq_vault(self.hass)
@@ -362,6 +370,13 @@ def _server_errors(user_input: Mapping[str, Any]) -> _Errors:
     """Check the addresses of a server of one's own."""
     checked = {key: server_url_error(user_input[key]) for key in (CONF_API_URL, CONF_IDENTITY_URL)}
     return {key: error for key, error in checked.items() if error is not None}
+
+
+def _trimmed(user_input: Mapping[str, str]) -> dict[str, str]:
+    """Take away the blanks that come along with copied text; those of a password belong to it."""
+    return {
+        key: value if key == CONF_PASSWORD else value.strip() for key, value in user_input.items()
+    }
 
 
 def _without_secrets(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,8 +47,10 @@ def server_url_error(value: str) -> str | None:
     Only scheme, host and port are used. Without TLS the account's password and every OTP
     could be read on the way, so plain HTTP is for this machine alone.
     """
+    if any(char.isspace() for char in value):
+        return "url_invalid"
     try:
-        url = URL(value.strip())
+        url = URL(value)
         host = url.host
         in_range = url.explicit_port is None or 0 < url.explicit_port < 65536
     except ValueError:
