@@ -115,6 +115,8 @@ def _vendor_class(refusal: _Refusal) -> type[SaltoKsResponseError] | None:
         return SaltoKsOtpRejectedError
     if refusal.code in _CODES_HARDWARE:
         return SaltoKsHardwareError
+    if refusal.status == 404 and refusal.code not in {None, _CODE_NOT_FOUND}:
+        return SaltoKsResponseError
     return _BY_STATUS.get(refusal.status)
 
 
