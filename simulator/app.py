@@ -145,16 +145,18 @@ class _Outer:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
-        if request.path.startswith("/_sim/"):
+        route = _template(request)
+        if route.startswith("/_sim/"):
             return await handler(request)
         engine = self._engine
         engine.settle()
         at = engine.clock.now()
-        raw = await request.read()
-        route = _template(request)
+        raw = await _read(request)
         status: int | None = None
 
         async def answer() -> web.StreamResponse:
+            if raw is None:
+                return self._error(VendorError(413, INVALID_REQUEST, "The request is too large"))
             response = await self._answer(request, handler)
             engine.save()
             return response
@@ -196,8 +198,6 @@ class _Outer:
             return self._error(VendorError(404, NOT_FOUND, "The resource is not found"))
         except web.HTTPMethodNotAllowed as error:
             return self._error(method_not_allowed(error.allowed_methods))
-        except web.HTTPRequestEntityTooLarge:
-            return self._error(VendorError(413, INVALID_REQUEST, "The request is too large"))
 
     def _error(self, error: VendorError) -> web.Response:
         body = wire.error(error.code, error.message, self._engine.quirks)
@@ -267,12 +267,20 @@ def _hang_up(request: web.Request, *, reset: bool) -> None:
         transport.close()
 
 
+async def _read(request: web.Request) -> bytes | None:
+    """Return the body, None if it is more than anybody needs."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return None
+
+
 def _template(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return "" if resource is None else resource.canonical
 
 
-def _masked_body(request: web.Request, raw: bytes) -> Any:
+def _masked_body(request: web.Request, raw: bytes | None) -> Any:
     """Return a body for the journal: JSON or form fields, masked; anything else by its length."""
     if not raw:
         return None

@@ -28,7 +28,7 @@ class Clock:
         return self.now()
 
     def set(self, moment: datetime) -> datetime:
-        """Jump to an instant and return it; time goes on from there.
+        """Jump to an instant, back or forth, and return it; time goes on from there.
 
         Raises ValueError for a naive datetime.
         """

@@ -34,6 +34,9 @@ from .world import (
     World,
 )
 
+JITTER = timedelta(seconds=1)
+"""How much a real clock may be corrected without counting as set back."""
+
 FORMAT = 1
 """Version of a dumped world."""
 
@@ -87,6 +90,7 @@ class Engine:
         for user in self._world.users.values():
             self._note(user)
         self._world.observers = [self, self.rollout]
+        self._seen_at = self.clock.now()
         self._saved_revision = self._world.revision
 
     # Watching the world
@@ -94,7 +98,7 @@ class Engine:
     def changed(self, record: Record, name: str, old: object) -> None:
         """Keep track of what time will do, and of when a door was last heard."""
         if isinstance(record, (Lock, Iq)) and name == "online":
-            record.offline_since = None if record.online else self.clock.now()
+            record.offline_since = None if record.online else self.rollout.stamp()
             self._world.deliver_held_entries()
         self._note(record)
 
@@ -117,9 +121,24 @@ class Engine:
         self.settle()
         return self._world
 
+    def _follow_clock(self) -> datetime:
+        """Return now; if the clock was set back, move along what is waiting for its time.
+
+        Lags, blocks, tokens and what is on its way to the doors keep the time they have left.
+        Dates that somebody chose, and the door log, stay as they are.
+        """
+        now = self.clock.now()
+        by = now - self._seen_at
+        self._seen_at = now
+        if by < -JITTER:
+            self.rollout.shift(by)
+            for record in self._world.waiting():
+                record.shift(by)
+        return now
+
     def settle(self) -> None:
         """Let time do its work: relock doors, let deleted users fade."""
-        now = self.clock.now()
+        now = self._follow_clock()
         for lock_id in list(self._relocking):
             lock = self._world.locks.get(lock_id)
             if lock is None or relock_if_due(lock, now):

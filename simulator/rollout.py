@@ -29,6 +29,7 @@ from .world import (
 
 ALWAYS = datetime.min.replace(tzinfo=UTC)
 FOREVER = datetime.max.replace(tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
 SWEEP_EVERY = 2_000
 """Writes between two clean-ups of what is gone everywhere."""
 
@@ -74,6 +75,12 @@ class History[T]:
                 del self.versions[:index]
                 return
 
+    def shift(self, by: timedelta) -> None:
+        """Move all instants but those from ever."""
+        self.versions = [
+            (since if since == ALWAYS else since + by, value) for since, value in self.versions
+        ]
+
     @property
     def over(self) -> bool:
         """Tell whether nothing is left to know."""
@@ -95,6 +102,19 @@ class RollOut:
         self._groups_of_door: dict[LockId, set[GroupId]] = {}
         self._schedules_of_group: dict[GroupId, set[ScheduleId]] = {}
         self._writes = 0
+        self._stamped = ALWAYS
+
+    def stamp(self) -> datetime:
+        """Return now, but never the same twice: what comes later in one instant is later."""
+        self._stamped = max(self._clock.now(), self._stamped + _TICK)
+        return self._stamped
+
+    def shift(self, by: timedelta) -> None:
+        """Move everything that is under way, because the clock was set back."""
+        self._stamped = max(ALWAYS - by, self._stamped) + by
+        for table in (self.users, self.members, self.doors, self.schedules):
+            for history in table.values():
+                history.shift(by)
 
     def take_baseline(self) -> None:
         """Take everything in the world as known at every door already."""
@@ -123,7 +143,7 @@ class RollOut:
 
     def heard_at(self, lock: Lock) -> datetime:
         """Return until when a door has heard from the service: now, or when it was cut off."""
-        moments = [self._clock.now()]
+        moments = [max(self._clock.now(), self._stamped)]
         iq = self.world.iq_of(lock)
         if lock.offline_since is not None:
             moments.append(lock.offline_since)
@@ -208,7 +228,8 @@ class RollOut:
                 )
 
     def _at(self, delay_s: float) -> datetime:
-        return self._clock.now() + timedelta(seconds=delay_s)
+        stamp = self.stamp()
+        return self._clock.now() + timedelta(seconds=delay_s) if delay_s else stamp
 
     def _horizon(self) -> datetime:
         """Return the earliest moment that any door still looks back to."""
@@ -218,7 +239,7 @@ class RollOut:
             for record in table.values()
             if record.offline_since is not None
         ]
-        return min([self._clock.now(), *cut_off])
+        return min([max(self._clock.now(), self._stamped), *cut_off])
 
     def _roll_schedule(self, schedule: Schedule, rule: ScheduleRule | None) -> None:
         self._write_schedule(schedule, rule, self._at(self._quirks.schedule_rollout_s))

@@ -55,11 +55,20 @@ class Record:
     __slots__ = ("observer",)
     observer: Listener | None
     key_field: ClassVar[str] = "id"
+    waits: ClassVar[tuple[str, ...]] = ()
+    """Fields that count from now, and so move along when the clock is set back."""
 
     @property
     def key(self) -> Any:
         """Return what the record is found by in its table."""
         return getattr(self, self.key_field)
+
+    def shift(self, by: timedelta) -> None:
+        """Move what the record is waiting for."""
+        for name in self.waits:
+            moment: datetime | None = getattr(self, name)
+            if moment is not None:
+                setattr(self, name, moment + by)
 
     def __setattr__(self, name: str, value: object) -> None:
         observer: Listener | None = getattr(self, "observer", None)
@@ -100,6 +109,7 @@ class Token(Record):
     """A bearer token that was handed out."""
 
     key_field: ClassVar[str] = "value"
+    waits: ClassVar[tuple[str, ...]] = ("expires_at",)
 
     value: str = field(repr=False)
     username: str
@@ -146,6 +156,8 @@ class Site(Record):
 class Iq(Record):
     """A gateway. `offline_since` is kept by the world when `online` changes."""
 
+    waits: ClassVar[tuple[str, ...]] = ("offline_since",)
+
     id: IqId
     site_id: SiteId
     customer_reference: str
@@ -167,6 +179,8 @@ class Iq(Record):
 @dataclass(slots=True, kw_only=True)
 class Lock(Record):
     """A lock. `open_time` is for how many seconds one opening lasts (1 to 240)."""
+
+    waits: ClassVar[tuple[str, ...]] = ("offline_since", "relock_at")
 
     id: LockId
     site_id: SiteId
@@ -212,6 +226,8 @@ class Role(Record):
 class SiteUser(Record):
     """A person on a site. `id` is not the person's id: the vendor tells the two apart."""
 
+    waits: ClassVar[tuple[str, ...]] = ("created_at", "deleted_at")
+
     id: SiteUserId
     site_id: SiteId
     user_id: PlatformUserId
@@ -238,6 +254,8 @@ class SiteUser(Record):
 @dataclass(slots=True, kw_only=True)
 class AccessGroup(Record):
     """Doors and the people who may open them. Without a schedule it reaches no door."""
+
+    waits: ClassVar[tuple[str, ...]] = ("created_at",)
 
     id: GroupId
     site_id: SiteId
@@ -284,6 +302,11 @@ class Activation(Record):
     def key(self) -> tuple[PlatformUserId, IqId]:
         """Return the user and the IQ: secret and PIN are of the two together (MEAS)."""
         return (self.user_id, self.iq_id)
+
+    def shift(self, by: timedelta) -> None:
+        """Move the ends of the blocks."""
+        self.blocked_until = {name: until + by for name, until in self.blocked_until.items()}
+        self.used_otps = {code: used + by for code, used in self.used_otps.items()}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -414,6 +437,11 @@ class World:
     def table(self, kind: type[Record]) -> dict[Any, Any]:
         """Return all records of a type by their keys."""
         return self._tables()[kind]
+
+    def waiting(self) -> Iterator[Record]:
+        """Yield all records that may be waiting for something."""
+        for table in self._tables().values():
+            yield from table.values()
 
     def leave_groups(self, user: SiteUser) -> None:
         """Take a user out of every access group of its site."""
