@@ -90,8 +90,8 @@ class RunningDemo:
     def journal(self) -> list[dict[str, Any]]:
         """Return what the simulator was asked."""
         with urllib.request.urlopen(f"{self.vendor}/_sim/journal", timeout=10) as answer:
-            entries: list[dict[str, Any]] = json.load(answer)["entries"]
-        return entries
+            requests: list[dict[str, Any]] = json.load(answer)["requests"]
+        return requests
 
     def commands(self) -> list[dict[str, Any]]:
         """Return the door commands among what the simulator was asked."""
