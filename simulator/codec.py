@@ -1,6 +1,6 @@
 """Plain JSON data from typed records and back, for the state file and for changes by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, time
 from functools import cache
@@ -81,13 +81,21 @@ def _decode_generic(hint: Any, origin: Any, args: tuple[Any, ...], value: Any) -
             raise MisfitError(f"one of {', '.join(map(str, args))} is wanted, not {value!r}")
         return value
     if origin is dict:
-        pairs = value.items() if isinstance(value, Mapping) else value
-        return {decode(args[0], key): decode(args[1], item) for key, item in pairs}
+        return {decode(args[0], key): decode(args[1], item) for key, item in _pairs(args[0], value)}
     if isinstance(value, str) or not isinstance(value, (list, tuple)):
         raise MisfitError(f"a list is wanted, not {value!r}")
     if origin is tuple and args[-1] is not ...:
         return tuple(decode(arg, item) for arg, item in zip(args, value, strict=True))
     return origin(decode(args[0], item) for item in value)
+
+
+def _pairs(key_hint: Any, value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return what a mapping is made of; only one whose keys are no texts is a list of pairs."""
+    if isinstance(value, Mapping):
+        return value.items()
+    if get_origin(key_hint) is None or not isinstance(value, list):
+        raise MisfitError(f"an object is wanted, not {value!r}")
+    return value
 
 
 def _nothing(hint: Any, args: tuple[Any, ...]) -> None:

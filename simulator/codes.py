@@ -41,17 +41,18 @@ def spend(
     now: datetime,
     quirks: Quirks,
     wrong_status: int = 400,
-) -> None:
-    """Accept a code or raise 3102 `otp_invalid` and count the failure. Evidence: MEAS.
+) -> str:
+    """Accept a code and return the PIN it was made with, or raise 3102 `otp_invalid` and count.
 
     The failure that reaches the threshold is still answered `otp_invalid`; the block starts with
-    it. A good code ends the count (INF).
+    it. A good code ends the count (INF). Evidence: MEAS.
     """
     world.touch()
-    if _good(activation, code, now, quirks):
+    pin = activation.pin
+    if pin is not None and _good(activation, pin, code, now, quirks):
         activation.failures.pop(command, None)
         activation.blocked_until.pop(command, None)
-        return
+        return pin
     failures = activation.failures.get(command, 0) + 1
     activation.failures[command] = failures
     if failures >= quirks.block_threshold:
@@ -60,10 +61,10 @@ def spend(
     raise iq_error(wrong_status, "otp_invalid")
 
 
-def _good(activation: Activation, code: str, now: datetime, quirks: Quirks) -> bool:
-    if activation.secret is None or activation.pin is None:
+def _good(activation: Activation, pin: str, code: str, now: datetime, quirks: Quirks) -> bool:
+    if activation.secret is None:
         return False
-    if not otp.accepts(code, activation.secret, activation.pin, now, quirks.otp_window_s):
+    if not otp.accepts(code, activation.secret, pin, now, quirks.otp_window_s):
         return False
     if quirks.otp_reuse == "allowed":
         return True

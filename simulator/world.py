@@ -521,13 +521,6 @@ class World:
         """Return what is known about a user on an IQ, if anything."""
         return self.activations.get((user_id, iq_id))
 
-    def account_of(self, user_id: PlatformUserId) -> Account | None:
-        """Return the login of a person, if there is one."""
-        for account in self.accounts.values():
-            if account.user_id == user_id:
-                return account
-        return None
-
     def pins_in_use(self, site_id: SiteId) -> Iterator[str]:
         """Yield the keypad PINs of a site."""
         for user in self.users.values():

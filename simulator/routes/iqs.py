@@ -118,9 +118,9 @@ async def set_pin(call: Call) -> web.Response:
     activation = activation_for(call.world, call.account.user_id, iq.id)
     _require_online(call, iq)
     refuse_blocked(activation, "pin", call.now)
-    spend(call.world, activation, "pin", body.text("otp"), now=call.now, quirks=call.quirks)
-    if activation.pin is not None:
-        activation.pin = otp.changed_pin(activation.pin, body.text("delta"), call.quirks.delta_rule)
+    code = body.text("otp")
+    pin = spend(call.world, activation, "pin", code, now=call.now, quirks=call.quirks)
+    activation.pin = otp.changed_pin(pin, body.text("delta"), call.quirks.delta_rule)
     if not activation.activated:
         activation.activated = True
         activation.activation_date = call.now
