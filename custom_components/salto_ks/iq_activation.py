@@ -19,7 +19,7 @@ from .api.exceptions import (
 from .api.iq_pin import KEEP_PIN, digitwise_difference, whole_delta
 from .api.models import PinChannel
 from .api.otp import IqOtp
-from .domain.otp_guard import OtpPermit
+from .domain.otp_guard import OtpGuard, OtpPermit
 from .domain.refusals import CommandRefusedError, Refusal
 from .iq_credential import CredentialVault, IqCredential, IqKey
 
@@ -64,6 +64,17 @@ class IqActivation:
         self._key = key
         self._clock = clock
 
+    @property
+    def is_known(self) -> bool:
+        """Tell whether there is a secret to work with."""
+        return self._vault.get(self._key) is not None
+
+    @property
+    def knows_pin(self) -> bool:
+        """Tell whether there is a PIN to try."""
+        credential = self._vault.get(self._key)
+        return credential is not None and bool(_possible_pins(credential))
+
     async def find(self) -> Stage:
         """Find out how far it has come, trying the PIN that is kept, if there is one.
 
@@ -80,7 +91,7 @@ class IqActivation:
     async def deliver(self, channel: PinChannel) -> Stage:
         """Have a PIN sent, after the secret that belongs to it is safe on disk.
 
-        Raises ActivatedElsewhereError when somebody else has activated the account, and
+        A block that Salto has announced is not forgotten over a new PIN. Raises ActivatedElsewhereError when somebody else has activated the account, and
         StorageError, with nothing asked for, when the secret cannot be kept.
         """
         known = self._vault.get(self._key)
@@ -92,7 +103,8 @@ class IqActivation:
             # Ours: an earlier activation was accepted, though we may not have heard of it.
             await self._save(replace(known, activated=True))
             return Stage.PIN_UNKNOWN
-        await self._save(IqCredential(secret=secret))
+        blocked_until = None if known is None else known.guard.blocked_until
+        await self._save(IqCredential(secret=secret, guard=OtpGuard(blocked_until=blocked_until)))
         await self._client.request_pin(self._key.site_id, self._key.iq_id, channel)
         return Stage.PIN_AWAITED
 
@@ -101,23 +113,44 @@ class IqActivation:
 
         Raises SaltoKsOtpRejectedError for a wrong PIN, PinUncertainError when a change could
         not be verified, CommandRefusedError while the account is blocked, StorageError when
-        nothing could be kept.
+        nothing could be kept. A wrong PIN takes nothing away from what was known before.
         """
-        credential = self._credential()
+        before = self._credential()
+        known = _possible_pins(before)
         if store_pin:
-            await self._save(replace(credential, pin=None, candidates=(pin,)))
-        await self._put_pin(pin)
-        await self._keep(pin, store_pin=store_pin)
-        if new_pin is not None and new_pin != pin:
-            await self._change(pin, new_pin, store_pin=store_pin)
+            candidates = tuple(dict.fromkeys((pin, *known)))
+            await self._save(replace(before, candidates=candidates))
+        try:
+            in_force = await self._prove(pin, new_pin if new_pin in known else None)
+        except SaltoKsOtpRejectedError, CommandRefusedError:
+            if store_pin:
+                await self._save(replace(self._credential(), candidates=before.candidates))
+            raise
+        await self._keep(in_force, store_pin=store_pin)
+        if new_pin is not None and new_pin != in_force:
+            await self._change(in_force, new_pin, store_pin=store_pin)
 
     async def restore(self) -> None:
         """Put an IQ back to work after a hardware reset, which has undone every activation."""
         await self._client.restore_iq(self._key.site_id, self._key.iq_id)
 
+    async def _prove(self, pin: str, other: str | None) -> str:
+        """Return the one of two PINs that is in force; the second is tried only if given.
+
+        It is the one of a change that was asked for before and whose answer never came.
+        """
+        try:
+            await self._put_pin(pin)
+        except SaltoKsOtpRejectedError:
+            if other is None:
+                raise
+            await self._put_pin(other)
+            return other
+        return pin
+
     async def _find_pin(self, credential: IqCredential) -> bool:
         """Try the PINs that may be in force, a few at a time, and keep the one that is."""
-        pins = credential.candidates or ((credential.pin,) if credential.pin else ())
+        pins = _possible_pins(credential)
         for tried, pin in enumerate(pins[:_TRIES], start=1):
             try:
                 await self._put_pin(pin)
@@ -195,3 +228,8 @@ class IqActivation:
 
     async def _save(self, credential: IqCredential) -> None:
         await self._vault.put(self._key, credential)
+
+
+def _possible_pins(credential: IqCredential) -> tuple[str, ...]:
+    """Return the PINs that may be in force, likeliest first."""
+    return credential.candidates or (() if credential.pin is None else (credential.pin,))

@@ -24,9 +24,9 @@ class IqCredential:
     secret: str = field(repr=False)
     """Can never be read again once the IQ is activated (MEAS)."""
     pin: str | None = field(default=None, repr=False)
-    """The PIN that Salto has accepted; None before that, or when it is not to be stored."""
+    """The PIN that Salto accepted last; None before that, or when it is not to be stored."""
     candidates: tuple[str, ...] = field(default=(), repr=False)
-    """PINs that may be in force after a change whose outcome is not known, likeliest first."""
+    """PINs that may be in force where the answer to one is not known, likeliest first."""
     activated: bool = False
     """Whether an OTP made from this secret has been accepted."""
     guard: OtpGuard = field(default_factory=OtpGuard)

@@ -17,7 +17,7 @@ from .api.exceptions import SaltoKsError
 from .api.models import Iq, SiteId
 from .connection import survey
 from .const import CONF_IQ_ID, CONF_SITE_ID, CONF_STORE_PIN, SUBENTRY_IQ
-from .errors import KNOWN_ERRORS, error_key, error_placeholders, form_error
+from .errors import KNOWN_ERRORS, error_placeholders, form_error
 from .iq_activation import Stage
 from .iq_steps import IqSteps
 from .iq_vault import async_get_iq_vault
@@ -67,9 +67,12 @@ class SaltoKsIqFlow(
         """Say what can be done about an IQ that is set up."""
         if (abort := await self._async_survey()) is not None:
             return abort
-        iq_id = self._get_reconfigure_subentry().data[CONF_IQ_ID]
-        if (refused := await self._async_look_at(iq_id)) is not None:
+        known = self._get_reconfigure_subentry().data
+        self._store_pin = known[CONF_STORE_PIN]
+        if (refused := await self._async_look_at(known[CONF_IQ_ID])) is not None:
             return refused
+        if not self._activation.is_known:
+            return await self.async_step_iq_delivery()
         return self.async_show_menu(
             step_id="reconfigure",
             menu_options=["iq_check", "iq_pin", "iq_delivery"],
@@ -80,17 +83,14 @@ class SaltoKsIqFlow(
         self, user_input: Mapping[str, Any] | None = None
     ) -> SubentryFlowResult:
         """Prove secret, PIN and clock without moving a door; go on where that fails."""
+        tries_one = self._activation.knows_pin
         try:
             stage = await self._activation.find()
         except KNOWN_ERRORS as err:
-            return self._async_iq_refused(error_key(err), error_placeholders(err))
-        match stage:
-            case Stage.ACTIVATED:
-                return await self._async_iq_done(self._iq, store_pin=True)
-            case Stage.NEW:
-                return await self.async_step_iq_delivery()
-            case Stage.PIN_AWAITED | Stage.PIN_UNKNOWN:
-                return self._async_show_pin({"base": "pin_not_accepted"})
+            return self._async_iq_refused(form_error(err)[1], error_placeholders(err))
+        if stage is Stage.ACTIVATED:
+            return await self._async_iq_done(self._iq, store_pin=True)
+        return self._async_show_pin({"base": "pin_not_accepted"} if tries_one else {})
 
     @override
     async def _async_iq_done(self, iq: Iq | None, *, store_pin: bool) -> SubentryFlowResult:

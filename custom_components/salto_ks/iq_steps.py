@@ -55,6 +55,8 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
     _iq: Iq
     _activation: IqActivation
     _placeholders: Mapping[str, str] = MappingProxyType({})
+    _store_pin: bool = True
+    """What the form of the PIN proposes."""
 
     @abstractmethod
     async def _async_iq_done(self, iq: Iq | None, *, store_pin: bool) -> ResultT:
@@ -84,13 +86,21 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
             except KNOWN_ERRORS as err:
                 errors = self._errors(err)
             else:
-                return await self._async_begin(self._iq.id)
+                return await self._async_begin(self._iq.id, restored=True)
         return self._async_show("iq_restore", vol.Schema({}), errors)
 
     async def async_step_iq_resume(self, user_input: Mapping[str, Any] | None = None) -> ResultT:
         """Ask whether the PIN has arrived, where one was asked for earlier."""
         return self.async_show_menu(
             step_id="iq_resume",
+            menu_options=["iq_pin", "iq_delivery"],
+            description_placeholders={"iq": self._iq.name},
+        )
+
+    async def async_step_iq_again(self, user_input: Mapping[str, Any] | None = None) -> ResultT:
+        """Ask for the PIN of an earlier activation, which may have been reset since."""
+        return self.async_show_menu(
+            step_id="iq_again",
             menu_options=["iq_pin", "iq_delivery"],
             description_placeholders={"iq": self._iq.name},
         )
@@ -127,27 +137,32 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
             return self._async_show_pin({})
         pin: str = user_input[CONF_PIN].strip()
         new_pin: str | None = user_input.get(CONF_NEW_PIN, "").strip() or None
-        store_pin: bool = user_input[CONF_STORE_PIN]
+        store_pin = self._store_pin = bool(user_input[CONF_STORE_PIN])
         typed = {CONF_PIN: pin} | ({} if new_pin is None else {CONF_NEW_PIN: new_pin})
         errors = {field: "pin_format" for field, value in typed.items() if not is_iq_pin(value)}
         if errors:
-            return self._async_show_pin(errors, store_pin=store_pin)
+            return self._async_show_pin(errors)
         try:
             await self._activation.confirm(pin, new_pin=new_pin, store_pin=store_pin)
         except SaltoKsOtpRejectedError:
-            return self._async_show_pin({CONF_PIN: "wrong_pin"}, store_pin=store_pin)
+            return self._async_show_pin({CONF_PIN: "wrong_pin"})
         except KNOWN_ERRORS as err:
-            return self._async_show_pin(self._errors(err), store_pin=store_pin)
+            return self._async_show_pin(self._errors(err))
         return await self._async_iq_done(self._iq, store_pin=store_pin)
 
-    async def _async_begin(self, iq_id: IqId) -> ResultT:
-        """Look at the IQ as it is now, and go to the step that is due."""
+    async def _async_begin(self, iq_id: IqId, *, restored: bool = False) -> ResultT:
+        """Look at the IQ as it is now, and go to the step that is due.
+
+        An IQ that was restored has forgotten its PINs, so only a new one is of use.
+        """
         if (refused := await self._async_look_at(iq_id)) is not None:
             return refused
         try:
             stage = await self._activation.find()
         except KNOWN_ERRORS as err:
-            return self._async_iq_refused(error_key(err), error_placeholders(err))
+            return self._async_iq_refused(form_error(err)[1], error_placeholders(err))
+        if restored and stage is not Stage.ACTIVATED:
+            return await self.async_step_iq_delivery()
         return await self._async_go_to(stage)
 
     async def _async_look_at(self, iq_id: IqId) -> ResultT | None:
@@ -171,7 +186,7 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
             case Stage.ACTIVATED:
                 return await self._async_iq_done(self._iq, store_pin=True)
             case Stage.PIN_UNKNOWN:
-                return await self.async_step_iq_pin()
+                return await self.async_step_iq_again()
             case Stage.PIN_AWAITED:
                 return await self.async_step_iq_resume()
             case Stage.NEW:
@@ -210,13 +225,13 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
         return [iq for iq in self._ground.iqs if iq.otp_enabled]
 
     @callback
-    def _async_show_pin(self, errors: _Errors, *, store_pin: bool = True) -> ResultT:
+    def _async_show_pin(self, errors: _Errors) -> ResultT:
         """Show the form of the PIN; no PIN that was typed is shown again."""
         schema = vol.Schema(
             {
                 vol.Required(CONF_PIN): _PIN_SELECTOR,
                 vol.Optional(CONF_NEW_PIN): _PIN_SELECTOR,
-                vol.Required(CONF_STORE_PIN, default=store_pin): BooleanSelector(),
+                vol.Required(CONF_STORE_PIN, default=self._store_pin): BooleanSelector(),
             }
         )
         return self._async_show("iq_pin", schema, errors)
