@@ -1,0 +1,83 @@
+"""When a key opens: from an instant up to, but not including, another."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Self
+
+_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessWindow:
+    """A half-open span of time between two aware instants.
+
+    Raises ValueError for naive instants, or an end that is not after the start.
+    """
+
+    starts_at: datetime
+    ends_at: datetime
+
+    def __post_init__(self) -> None:
+        """Refuse what is no window."""
+        if self.starts_at.tzinfo is None or self.ends_at.tzinfo is None:
+            raise ValueError("a window is made of aware instants")
+        if self.ends_at <= self.starts_at:
+            raise ValueError("a window ends after it starts")
+
+    def holds(self, now: datetime) -> bool:
+        """Tell whether an instant is within the window."""
+        return self.starts_at <= now < self.ends_at
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether the window has ended."""
+        return self.ends_at <= now
+
+    def to_minutes(self) -> Self:
+        """Return the window in whole minutes, never shorter: Salto alters seconds (MEAS)."""
+        starts_at = self.starts_at.replace(second=0, microsecond=0)
+        ends_at = self.ends_at.replace(second=0, microsecond=0)
+        if ends_at < self.ends_at:
+            ends_at += _MINUTE
+        return type(self)(starts_at, ends_at)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWindow:
+    """A window on the wall clock of an IQ: naive, in whole minutes, half-open."""
+
+    starts: datetime
+    ends: datetime
+    widened: bool
+    """Whether an end had to be moved because its hour comes twice."""
+
+
+def on_wall_clock(window: AccessWindow, zone: tzinfo) -> LocalWindow:
+    """Write a window in the naive local time of an IQ, the only kind Salto takes (CODE, DOC).
+
+    In the hour that comes twice when summer time ends, a wall clock cannot tell the two passes
+    apart. An end that falls into it is moved out of it where otherwise the window would have a
+    hole, so that no guest stands before a closed door; the door then opens for at most one hour
+    that the window does not have.
+    """
+    window = window.to_minutes()
+    start, end = window.starts_at.astimezone(zone), window.ends_at.astimezone(zone)
+    starts, ends = _naive(start), _naive(end)
+    if start.fold == 0:
+        while _comes_twice(starts, zone) and _comes_twice(starts - _MINUTE, zone):
+            starts -= _MINUTE
+    if end.fold == 1:
+        while _comes_twice(ends, zone):
+            ends += _MINUTE
+    moved = (starts, ends) != (_naive(start), _naive(end))
+    ambiguous = _comes_twice(starts, zone) or _comes_twice(ends, zone)
+    return LocalWindow(starts, ends, widened=moved or ambiguous)
+
+
+def _naive(local: datetime) -> datetime:
+    return local.replace(tzinfo=None, fold=0)
+
+
+def _comes_twice(naive: datetime, zone: tzinfo) -> bool:
+    """Tell whether a wall clock shows this time twice."""
+    first, second = (naive.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    return first is not None and second is not None and first > second
