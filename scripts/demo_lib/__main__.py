@@ -28,6 +28,7 @@ from .waiting import until
 
 TOP = Path(__file__).parents[2]
 INTEGRATION = TOP / "custom_components" / DOMAIN
+LOGS = TOP / "artifacts" / "demo"
 
 START_PATIENCE = 180.0
 """Seconds until a process has to answer; the first start of an environment compiles everything."""
@@ -52,12 +53,11 @@ class Demo:
         """Prepare to run in this folder."""
         self._options = options
         self._settings = settings
-        venv = options.hass_venv.resolve() if options.hass_venv else Path(sys.prefix)
+        hass = (options.hass_venv or Path(sys.prefix)) / "bin" / "hass"
+        if not hass.exists():
+            raise DemoError(f"there is no {hass}: choose another --hass-venv")
         self._hass = Child(
-            "Home Assistant",
-            [venv / "bin" / "hass", "--config", folder.path],
-            folder.path / "hass.log",
-            folder.path,
+            "Home Assistant", [hass, "--config", folder.path], folder.hass_log, folder.path
         )
         self._simulator = Child(
             "The simulator",
@@ -66,7 +66,7 @@ class Demo:
                 *("--host", LOOPBACK, "--port", str(settings.sim_port)),
                 *("--seed", settings.seed, "--state", folder.world),
             ],
-            folder.path / "simulator.log",
+            folder.simulator_log,
             TOP,
         )
 
@@ -168,7 +168,7 @@ def _has_desktop() -> bool:
 def _folder(options: Options) -> Iterator[DemoFolder]:
     """Give a folder that is kept where that was asked for, else thrown away in the end."""
     if options.keep:
-        yield DemoFolder(options.keep.resolve())
+        yield DemoFolder(options.keep)
         return
     path = Path(tempfile.mkdtemp(prefix="salto-ks-demo-"))
     try:
@@ -182,7 +182,12 @@ async def run(options: Options) -> None:
     with _folder(options) as folder:
         settings = folder.settle(options)
         folder.lay_out(settings, INTEGRATION)
-        await Demo(options, folder, settings).run()
+        try:
+            await Demo(options, folder, settings).run()
+        except DemoError as error:
+            if folder.save_logs(LOGS):
+                raise DemoError(f"{error}\nThe logs are in {LOGS}.") from error
+            raise
 
 
 async def until_signal(work: Coroutine[Any, Any, None]) -> None:

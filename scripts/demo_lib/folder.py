@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 import json
 from pathlib import Path
+import shutil
 
 from .errors import DemoError
 from .options import Options
@@ -59,6 +60,16 @@ class DemoFolder:
         return self.path / "simulator.json"
 
     @property
+    def hass_log(self) -> Path:
+        """The file that holds what Home Assistant says."""
+        return self.path / "hass.log"
+
+    @property
+    def simulator_log(self) -> Path:
+        """The file that holds what the simulator says."""
+        return self.path / "simulator.log"
+
+    @property
     def settings_file(self) -> Path:
         """The file by which a folder is known to be a demo's."""
         return self.path / "demo.json"
@@ -105,6 +116,14 @@ class DemoFolder:
         if not (storage / "onboarding").exists():
             _write(storage / "onboarding", _onboarding())
         _write(self.settings_file, asdict(settings))
+
+    def save_logs(self, target: Path) -> bool:
+        """Copy the logs to where they outlive the folder; return whether there were any."""
+        logs = [log for log in (self.hass_log, self.simulator_log) if log.exists()]
+        for log in logs:
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, target)
+        return bool(logs)
 
 
 def _write(path: Path, content: dict[str, object]) -> None:

@@ -24,7 +24,10 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Read the command line; ends the program on a mistake, as argparse does."""
+    """Read the command line; ends the program on a mistake, as argparse does.
+
+    Paths are the caller's, who need not stand in this project's folder.
+    """
     parser = argparse.ArgumentParser(
         prog="scripts/demo",
         description="A campsite with simulated Salto KS doors, and a Home Assistant that runs it.",
@@ -44,13 +47,20 @@ def parse(arguments: Sequence[str]) -> Options:
         "--hass-venv", type=Path, metavar="VENV", help="run the Home Assistant of this environment"
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    parser.add_argument(
+        "--called-from", type=Path, default=Path(), help=argparse.SUPPRESS, metavar="FOLDER"
+    )
     told = parser.parse_args(arguments)
+
+    def absolute(path: Path | None) -> Path | None:
+        return path and (told.called_from / path).resolve()
+
     return Options(
         fresh=told.fresh,
         port=told.port,
         sim_port=told.sim_port,
         seed=told.seed,
-        keep=told.keep,
-        hass_venv=told.hass_venv,
+        keep=absolute(told.keep),
+        hass_venv=absolute(told.hass_venv),
         browser=not told.no_browser,
     )

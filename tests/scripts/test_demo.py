@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 import json
 from pathlib import Path
+import signal
 import socket
+import sys
 from typing import Any
 
 import pytest
@@ -12,8 +14,9 @@ from scripts.demo_lib import dashboard
 from scripts.demo_lib.errors import DemoError
 from scripts.demo_lib.folder import LOOPBACK, DemoFolder, Settings
 from scripts.demo_lib.options import parse
-from scripts.demo_lib.processes import require_free
+from scripts.demo_lib.processes import Child, require_free
 from scripts.demo_lib.registry import Devices
+from scripts.demo_lib.waiting import until
 
 
 @pytest.fixture
@@ -83,6 +86,40 @@ def test_a_free_port_is_accepted(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     listener.close()
     require_free(port, "--port")
+
+
+def test_paths_are_the_callers(tmp_path: Path) -> None:
+    """A relative folder is looked for where the person stands, not in the project."""
+    told = parse(["--called-from", str(tmp_path), "--keep", "kept", "--hass-venv", "/other"])
+    assert (told.keep, told.hass_venv) == (tmp_path / "kept", Path("/other"))
+
+
+async def test_a_child_that_ends_tells_why(tmp_path: Path) -> None:
+    """The end of a failing process's output is part of the error."""
+    child = Child("It", [sys.executable, "-c", "print('no world')"], tmp_path / "log", tmp_path)
+    await child.start()
+    assert await child.ended() == 0
+    assert str(child.failure()) == "It ended by itself:\nno world"
+    await child.stop()
+
+
+async def test_a_child_is_ended(tmp_path: Path) -> None:
+    """Stopping waits until the process is gone."""
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    child = Child("It", command, tmp_path / "log", tmp_path)
+    await child.start()
+    await child.stop()
+    assert await child.ended() == -signal.SIGTERM
+
+
+async def test_waiting_ends_with_words() -> None:
+    """What does not come in time is named."""
+
+    async def never() -> bool:
+        return False
+
+    with pytest.raises(DemoError, match="the world answers: not after 0 seconds"):
+        await until(never, 0.01, "the world answers")
 
 
 def device(name: str) -> dict[str, Any]:
