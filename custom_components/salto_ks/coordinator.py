@@ -192,8 +192,9 @@ class SaltoKsSiteCoordinator(SaltoKsCoordinator[SiteSnapshot]):
 class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
     """Locks and IQs, and the way by which commands to doors go out.
 
-    A poll that was asked for before a command was accepted may still show the door as it was.
-    Such an answer is older than the change, so the accepted state stands until a newer answer.
+    A poll that was asked for before a command was accepted, or before the door was read by
+    itself, may still show the door as it was. Such an answer is the older word, so what is known
+    stands until a poll that was asked for later.
     """
 
     def __init__(
@@ -210,7 +211,7 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
         interval = timedelta(seconds=seconds)
         super().__init__(hass, entry, client, site_id, name="doors", interval=interval)
         self._event = 0
-        self._accepted: dict[LockId, tuple[int, LockedState]] = {}
+        self._known_states: dict[LockId, tuple[int, LockedState | str]] = {}
         self._absences: dict[str, int] = dict.fromkeys(known, 0)
         self._follow_ups: dict[LockId, CALLBACK_TYPE] = {}
 
@@ -273,6 +274,7 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
         """Read one door and put it into the snapshot."""
         asked = self._next_event()
         lock = self._newest(await self.client.lock(self.site_id, lock_id), asked)
+        self._known_states.setdefault(lock_id, (asked, lock.locked_state))
         self._replace(lock)
         return lock
 
@@ -282,19 +284,19 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
         return self._event
 
     def _newest(self, lock: Lock, asked: int) -> Lock:
-        """Return a lock with its accepted state, if that is newer than the question."""
-        accepted = self._accepted.get(lock.id)
-        if accepted is None:
+        """Return a lock with the state that is known of it, if that is newer than the question."""
+        known = self._known_states.get(lock.id)
+        if known is None:
             return lock
-        if accepted[0] > asked:
-            return replace(lock, locked_state=accepted[1])
-        del self._accepted[lock.id]
+        if known[0] > asked:
+            return replace(lock, locked_state=known[1])
+        del self._known_states[lock.id]
         return lock
 
     @callback
     def _accept(self, lock_id: LockId, state: LockedState) -> None:
         """Show what Salto has just accepted."""
-        self._accepted[lock_id] = (self._next_event(), state)
+        self._known_states[lock_id] = (self._next_event(), state)
         if (lock := self.data.locks.get(lock_id)) is not None:
             self._replace(replace(lock, locked_state=state))
 
