@@ -1,6 +1,5 @@
 """A door as a lock: opened once, shown as Salto tells it, asked for a code where one is needed."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
@@ -35,6 +34,7 @@ from .watching import (
     act,
     asked,
     commands,
+    pass_by,
     running,
     shown,
     stand_still,
@@ -47,9 +47,8 @@ OFFICE = "Reception office"
 
 
 @pytest.fixture(autouse=True)
-async def _frozen(freezer: FrozenDateTimeFactory) -> AsyncIterator[None]:
+def _frozen(freezer: FrozenDateTimeFactory) -> None:
     """Let time pass only when a test says so."""
-    yield
 
 
 @pytest.mark.parametrize("action", ["unlock", "open"])
@@ -93,7 +92,7 @@ async def test_opening_is_shown_while_it_is_under_way(
         await until(lambda: sim.faults.hits(fault) == 1)
         assert state_of(hass, door(hass, sim)) == LockState.UNLOCKING
         assert not opened(sim)
-        freezer.tick(10)
+        pass_by(freezer, 10)
         await opening
     assert state_of(hass, door(hass, sim)) == LockState.UNLOCKED
 
@@ -251,7 +250,7 @@ async def test_lock_ends_office_mode(
     with running(act(hass, "lock", "lock", door(hass, sim))) as locking:
         await until(lambda: sim.faults.hits(fault) == 1)
         assert state_of(hass, door(hass, sim)) == LockState.LOCKING
-        freezer.tick(5)
+        pass_by(freezer, 5)
         await locking
     assert asked(sim) == [("GET", LOCK), ("PATCH", LOCKING)]
     assert sim.journal.entries[1].body["locked_state"] == "locked"

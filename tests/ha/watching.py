@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import (
     Event,
@@ -42,6 +43,15 @@ async def stand_still() -> None:
     """Let everything run that can, without time passing."""
     for _ in range(500):
         await asyncio.sleep(0)
+
+
+def pass_by(freezer: FrozenDateTimeFactory, seconds: float) -> None:
+    """Let time pass for what is on its way, and a moment more.
+
+    At an exact end the event loop waits on: today's seconds leave a float no room for its
+    resolution.
+    """
+    freezer.tick(seconds + 0.01)
 
 
 def asked(sim: Simulator) -> list[tuple[str, str]]:
