@@ -17,6 +17,7 @@ from .engine import Engine, Start, read_start
 from .errors import (
     INVALID_REQUEST,
     NOT_FOUND,
+    MisfitError,
     UnauthorizedError,
     VendorError,
     invalid_query,
@@ -56,11 +57,14 @@ class Simulator(Engine):
     def load(cls, data: Mapping[str, Any], quirks: Quirks | None = None) -> Simulator:
         """Return the simulator that was dumped, by default with the quirks it had.
 
-        Raises MisfitError for data of another format.
+        Raises MisfitError for data of another format, or with parts missing.
         """
-        start, stored = read_start(data)
-        simulator = cls(quirks=stored if quirks is None else quirks)
-        simulator.restore(start, data)
+        try:
+            start, stored = read_start(data)
+            simulator = cls(quirks=stored if quirks is None else quirks)
+            simulator.restore(start, data)
+        except (KeyError, TypeError) as error:
+            raise MisfitError(f"parts of the world are missing: {error}") from error
         return simulator
 
     def app(self, *, control: bool = False) -> web.Application:

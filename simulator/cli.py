@@ -68,12 +68,24 @@ def prepare(options: argparse.Namespace) -> Simulator:
 
 
 async def serve(options: argparse.Namespace, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set; one line on standard output says where."""
-    runner = web.AppRunner(prepare(options).app(control=options.control), access_log=None)
+    """Serve until `stop` is set; one line on standard output says where.
+
+    A state file that cannot be read and an address that is taken end the program with a message.
+    """
+    try:
+        simulator = prepare(options)
+    except ValueError as error:
+        raise SystemExit(f"simulator: {options.state} cannot be read: {error}") from error
+    runner = web.AppRunner(
+        simulator.app(control=options.control), access_log=None, shutdown_timeout=1.0
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, options.host, options.port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise SystemExit(f"simulator: {error.strerror}") from error
         host, port = runner.addresses[0][:2]
         shown = f"[{host}]" if ":" in host else host
         sys.stdout.write(f"Simulator ready on http://{shown}:{port}\n")

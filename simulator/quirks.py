@@ -67,7 +67,7 @@ class Quirks:
         "whole_add",
         "digit_sub",
         "digit_add",
-        evidence="CODE (whole_add), MEAS? (digit_sub), UNK",
+        evidence="CODE (whole_add), MEAS (digit_sub, doubtful), UNK",
         about="Arithmetic of a non-zero `delta`; `0000` keeps the PIN under each.",
     )
     otp_window_s: int = _number(

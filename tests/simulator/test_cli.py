@@ -108,6 +108,19 @@ async def test_serving_in_process(
         await session.get(f"{url}/v1.2/nothing")
 
 
+async def test_starts_that_fail(socket_enabled: None, tmp_path: Path) -> None:
+    """A broken state file and a taken address end the program with a message."""
+    state = tmp_path / "world.json"
+    state.write_text("{")
+    with pytest.raises(SystemExit, match="cannot be read"):
+        await serve(parse(["--state", str(state)]), asyncio.Event())
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    async with server:
+        port = str(server.sockets[0].getsockname()[1])
+        with pytest.raises(SystemExit, match="address already in use"):
+            await serve(parse(["--port", port]), asyncio.Event())
+
+
 async def test_signals_end_it(socket_enabled: None, capsys: pytest.CaptureFixture[str]) -> None:
     """A request to terminate ends the program without an error."""
     task = asyncio.create_task(run(parse(["--port", "0", "--host", "::1"])))

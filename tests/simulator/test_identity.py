@@ -163,6 +163,14 @@ async def test_a_token_expires_by_the_clock(api: Api) -> None:
     assert old not in api.sim.world.tokens
 
 
+async def test_the_lifetime_is_a_quirk(serve: Serve) -> None:
+    """A token of two minutes says so, and lives so long."""
+    api = await serve(Quirks.instant(token_lifetime_s=120), log_in=False)
+    assert (await api.log_in()).json["expires_in"] == 120
+    api.sim.clock.advance(121)
+    unauthorized(await api.call("GET", "/me"))
+
+
 async def test_revoked_tokens_and_lost_accounts(api: Api) -> None:
     """Revoking makes tokens worthless, and so does the end of their account."""
     api.sim.revoke_tokens()

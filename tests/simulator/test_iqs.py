@@ -199,6 +199,28 @@ async def test_the_threshold_may_be_eight(serve: Serve) -> None:
     assert (await set_pin(api, api.otp(secret, pin))).code == (403, "3102")
 
 
+async def test_the_length_of_the_block_is_a_quirk(serve: Serve) -> None:
+    """A shorter block ends sooner."""
+    api = await serve(Quirks.instant(block_seconds=60.0))
+    secret, pin = await activated(api)
+    for _ in range(3):
+        await set_pin(api, "zzzzz")
+    assert (await set_pin(api, api.otp(secret, pin))).code == (403, "3102")
+    api.sim.clock.advance(61)
+    assert (await set_pin(api, api.otp(secret, pin))).status == 204
+
+
+async def test_the_window_is_a_quirk(serve: Serve) -> None:
+    """A narrower window refuses a code that the usual one takes."""
+    api = await serve(Quirks.instant(otp_window_s=20))
+    secret, pin = await activated(api)
+    code = api.otp(secret, pin)
+    api.sim.clock.advance(15)
+    assert (await set_pin(api, code)).status == 204
+    api.sim.clock.advance(10)
+    assert (await set_pin(api, code)).code == (400, "3102")
+
+
 async def test_blocks_are_per_command(api: Api) -> None:
     """A block of `pin` leaves opening alone, and the other way round."""
     secret, pin = await activated(api)
@@ -216,6 +238,10 @@ async def test_a_code_without_secret_or_pin(api: Api) -> None:
     assert (await set_pin(api, "00000")).code == (400, "3102")
     await secret_of(api)
     assert (await set_pin(api, "00000")).code == (400, "3102")
+    second = f"/iqs/{api.seed['iqs'][1]['id']}/pin"
+    assert (await api.site("GET", second)).status == 204
+    body = {"otp": "00000", "delta": "0000"}
+    assert (await api.site("PUT", second, body)).code == (400, "3102")
 
 
 @pytest.mark.parametrize("delta", ["0", "00000", "abcd", "-001", ""])

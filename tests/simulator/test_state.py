@@ -85,6 +85,15 @@ def test_another_format_is_refused() -> None:
         Simulator.load({"format": 99})
 
 
+@pytest.mark.parametrize("part", ["start", "world", "rollout", "dice"])
+def test_missing_parts_are_refused(part: str) -> None:
+    """A file with something missing is refused as damaged."""
+    data = Simulator("empty").dump()
+    del data[part]
+    with pytest.raises(MisfitError, match="missing"):
+        Simulator.load(data)
+
+
 def test_the_file_is_private_and_whole(tmp_path: Path) -> None:
     """It is readable by its owner only, is replaced whole, and leaves nothing beside it."""
     path = tmp_path / "deep" / "world.json"
