@@ -231,6 +231,17 @@ class TestSharing:
         await client.check_login()
         assert len(vendor.logins()) == 2
 
+    async def test_old_failure_is_not_handed_to_those_who_wait(
+        self, session: aiohttp.ClientSession, vendor: Vendor
+    ) -> None:
+        """After a failed login the next one serves all, those who waited for it as well."""
+        vendor.on_login(Reply(503), vendor.new_token(), vendor.new_token())
+        tokens = tokens_of(session, vendor)
+        with pytest.raises(SaltoKsServerError):
+            await tokens.token()
+        assert await asyncio.gather(*(tokens.token() for _ in range(MANY))) == ["token-1"] * MANY
+        assert len(vendor.logins()) == 2
+
     async def test_short_lived_token_still_serves_all_who_waited(
         self, session: aiohttp.ClientSession, vendor: Vendor, freezer: FrozenDateTimeFactory
     ) -> None:
