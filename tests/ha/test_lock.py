@@ -11,15 +11,16 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from simulator import Fault, Quirks, Simulator, wire
+from simulator.seeds import SeedName
 
 from .conftest import SetUp
 from .support import (
-    FIELD,
     GATE,
     LAUNDRY,
     RECEPTION,
     door,
     go_on,
+    iq_named,
     lock_named,
     opened,
     pin_in_force,
@@ -46,17 +47,24 @@ OFFICE = "Reception office"
 """Another door on `RECEPTION`."""
 
 
+@pytest.fixture
+def seed() -> SeedName:
+    """Start with one door on one IQ; some tests ask for more."""
+    return "full"
+
+
 @pytest.fixture(autouse=True)
 def _frozen(freezer: FrozenDateTimeFactory) -> None:
     """Let time pass only when a test says so."""
 
 
+@pytest.mark.parametrize("seed", ["campsite"])
 @pytest.mark.parametrize("action", ["unlock", "open"])
 async def test_opening_is_one_request(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp, action: str
 ) -> None:
     """Unlocking and opening both open the door, by one signed request and nothing else."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     sim.journal.clear()
     await act(hass, "lock", action, door(hass, sim))
     assert asked(sim) == [("PATCH", LOCKING)]
@@ -69,13 +77,14 @@ async def test_opening_is_one_request(
     assert state_of(hass, door(hass, sim, OFFICE)) == LockState.LOCKED
 
 
+@pytest.mark.parametrize("seed", ["campsite"])
 @pytest.mark.parametrize("quirks", [Quirks.instant(otp_reuse="forbidden")])
 async def test_each_opening_has_its_own_password(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
     """Where Salto takes a one-time password only once, many doors still open in one second."""
-    await set_up()
-    names = [GATE, OFFICE, GATE, "Store room", "Pedestrian gate", LAUNDRY]
+    await set_up(iqs=[RECEPTION])
+    names = [GATE, OFFICE, GATE, "Store room", "Pedestrian gate"]
     for name in names:
         await unlock(hass, sim, name)
         assert opened(sim, name)
@@ -86,7 +95,7 @@ async def test_opening_is_shown_while_it_is_under_way(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
     """A door is unlocking until Salto answers, and unlocked from then on."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     fault = sim.faults.add(Fault(route=LOCKING, latency=10))
     with running(unlock(hass, sim)) as opening:
         await until(lambda: sim.faults.hits(fault) == 1)
@@ -110,7 +119,7 @@ async def test_relocking_is_read_from_salto(
     reads: list[int],
 ) -> None:
     """A door is shown as open until a fresh look at it shows it locked, and no look is wasted."""
-    entry = await set_up()
+    entry = await set_up(iqs=[RECEPTION])
     hass.config_entries.async_update_entry(entry, options={"polling_interval": 900})
     await hass.async_block_till_done()
     sim.set("lock", lock_named(sim, GATE).id, open_time=open_time)
@@ -134,7 +143,7 @@ async def test_longest_open_time_is_followed_to_its_end(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
     """A door that stays open for 240 seconds is shown open until then and locked soon after."""
-    entry = await set_up()
+    entry = await set_up(iqs=[RECEPTION])
     hass.config_entries.async_update_entry(entry, options={"polling_interval": 900})
     await hass.async_block_till_done()
     sim.set("lock", lock_named(sim, GATE).id, open_time=240)
@@ -151,7 +160,7 @@ async def test_second_opening_is_followed_from_its_own_beginning(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
     """A door that is opened again while it stands open is watched anew, once."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     await unlock(hass, sim)
     await go_on(hass, freezer, 3)
     await unlock(hass, sim)
@@ -179,7 +188,7 @@ async def test_older_poll_does_not_hide_an_opening(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
     """A poll that was asked for before an opening and answers after it shows no locked door."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     fault = sim.faults.add(Fault(route=LOCKS, method="GET", body=old_locks(sim), latency=2))
     await start_poll(hass, freezer)
     await until(lambda: sim.faults.hits(fault) == 1)
@@ -194,7 +203,7 @@ async def test_older_poll_does_not_hide_what_was_read_since(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
     """A slow poll from before an opening is still the older word after the door was read anew."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     fault = sim.faults.add(Fault(route=LOCKS, method="GET", body=old_locks(sim), latency=6))
     await start_poll(hass, freezer)
     await until(lambda: sim.faults.hits(fault) == 1)
@@ -229,7 +238,7 @@ async def test_state_is_what_salto_tells(
     shown_as: str,
 ) -> None:
     """A door shows Salto's word for it after the next poll, and unknown for a word of no meaning."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     sim.set("lock", lock_named(sim, GATE).id, locked_state=state)
     await go_on(hass, freezer, 60)
     assert state_of(hass, door(hass, sim)) == shown_as
@@ -242,7 +251,7 @@ async def test_lock_ends_office_mode(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
     """Locking a door in office mode looks at it, ends office mode, and shows the way there."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     sim.set("lock", lock_named(sim, GATE).id, locked_state="office_mode")
     await go_on(hass, freezer, 60)
     sim.journal.clear()
@@ -262,7 +271,7 @@ async def test_lock_finds_office_mode_that_was_started_elsewhere(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
     """Locking a door that was locked at the last poll looks anew, and ends what began since."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     sim.set("lock", lock_named(sim, GATE).id, locked_state="office_mode")
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
     await act(hass, "lock", "lock", door(hass, sim))
@@ -274,7 +283,7 @@ async def test_lock_of_a_locked_door_does_nothing(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
     """Locking a door that is locked only looks at it."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     sim.journal.clear()
     await act(hass, "lock", "lock", door(hass, sim))
     assert asked(sim) == [("GET", LOCK)]
@@ -285,7 +294,7 @@ async def test_lock_of_an_open_door_is_refused(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
     """A door that stands open for a moment cannot be locked sooner, and that is said."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     await unlock(hass, sim)
     sim.journal.clear()
     with shown("relocks_by_itself", users=True):
@@ -298,7 +307,7 @@ async def test_lock_that_cannot_look_sends_nothing(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
     """Locking fails with nothing sent where the door cannot be read first."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     sim.faults.add(Fault(route=LOCK, method="GET", status=500))
     with shown("server_error"):
         await act(hass, "lock", "lock", door(hass, sim))
@@ -313,15 +322,16 @@ async def test_offline_door_is_tried_and_its_failure_told(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
     """An offline door stays an entity that can be opened: the attempt fails with its reason."""
-    await set_up()
-    name = "Pitch 21 cabin"
-    assert state_of(hass, door(hass, sim, name)) == LockState.LOCKED
+    sim.set("lock", lock_named(sim, GATE).id, online=False)
+    await set_up(iqs=[RECEPTION])
+    assert state_of(hass, door(hass, sim)) == LockState.LOCKED
     with pytest.raises(HomeAssistantError):
-        await unlock(hass, sim, name)
+        await unlock(hass, sim)
     assert commands(sim) == 1
-    assert state_of(hass, door(hass, sim, name)) == LockState.LOCKED
+    assert state_of(hass, door(hass, sim)) == LockState.LOCKED
 
 
+@pytest.mark.parametrize("seed", ["campsite"])
 async def test_door_of_an_iq_that_is_not_set_up_is_refused(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
@@ -338,7 +348,7 @@ async def test_door_without_iq_is_refused(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
     """A door that hangs on no IQ is refused with nothing sent."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     sim.set("lock", lock_named(sim, GATE).id, iq_id=None, iq_link_state="detached")
     await go_on(hass, freezer, 60)
     with shown("lock_without_iq", users=True):
@@ -351,12 +361,10 @@ async def test_iq_that_wants_no_password_opens_without(
 ) -> None:
     """The door of an IQ that takes commands unsigned opens without activation or password."""
     await set_up(iqs=[])
-    iq_id = lock_named(sim, LAUNDRY).iq_id
-    assert iq_id is not None
-    sim.set("iq", iq_id, otp_enabled=False)
+    sim.set("iq", iq_named(sim, RECEPTION).id, otp_enabled=False)
     await go_on(hass, freezer, 60)
-    await unlock(hass, sim, LAUNDRY)
-    assert opened(sim, LAUNDRY)
+    await unlock(hass, sim)
+    assert opened(sim)
     assert sim.journal.filter("PATCH", LOCKING)[0].body == {"locked_state": "unlocked"}
 
 
@@ -365,7 +373,7 @@ async def test_iq_that_wants_no_password_opens_without(
 
 async def test_stored_pin_needs_no_code(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:
     """A door whose IQ PIN is stored asks for no code, and takes no notice of one."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     state = hass.states.get(door(hass, sim))
     assert state is not None
     assert "code_format" not in state.attributes
@@ -373,11 +381,12 @@ async def test_stored_pin_needs_no_code(hass: HomeAssistant, sim: Simulator, set
     assert opened(sim)
 
 
+@pytest.mark.parametrize("seed", ["campsite"])
 async def test_code_opens_where_the_pin_is_not_stored(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp, hass_storage: dict[str, Any]
 ) -> None:
     """Without a stored PIN the door asks for it, opens with it, and does not keep it."""
-    await set_up(store_pin=False)
+    await set_up(iqs=[RECEPTION], store_pin=False)
     pin = pin_in_force(sim)
     assert pin is not None
     state = hass.states.get(door(hass, sim))
@@ -390,7 +399,7 @@ async def test_code_opens_where_the_pin_is_not_stored(
             await unlock(hass, sim, name)
     assert commands(sim) == 1
     kept = hass_storage["salto_ks.iq_credentials"]["data"]["credentials"]
-    assert [(record["pin"], record["candidates"]) for record in kept] == [(None, [])] * 2
+    assert [(record["pin"], record["candidates"]) for record in kept] == [(None, [])]
 
 
 @pytest.mark.parametrize(
@@ -400,7 +409,7 @@ async def test_code_of_another_form_is_refused(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp, form: str
 ) -> None:
     """A code that is not exactly four digits is refused before anything is sent."""
-    await set_up(store_pin=False)
+    await set_up(iqs=[RECEPTION], store_pin=False)
     with pytest.raises(ServiceValidationError) as caught:
         await unlock(hass, sim, code=form.format(pin=pin_in_force(sim)))
     assert str(pin_in_force(sim)) not in str(caught.value)
@@ -412,7 +421,7 @@ async def test_wrong_code_counts_and_is_told(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
     """A code of the right form that is wrong is sent once and told; the right one then opens."""
-    await set_up(store_pin=False)
+    await set_up(iqs=[RECEPTION], store_pin=False)
     with shown("otp_rejected"):
         await unlock(hass, sim, code=wrong_pin(sim))
     assert commands(sim) == 1
@@ -421,11 +430,12 @@ async def test_wrong_code_counts_and_is_told(
     assert opened(sim)
 
 
+@pytest.mark.parametrize("seed", ["campsite"])
 async def test_code_is_asked_for_after_a_restart(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
     """A PIN that is not stored is not stored: after a restart the code is asked for again."""
-    entry = await set_up(store_pin=False)
+    entry = await set_up(iqs=[RECEPTION], store_pin=False)
     await unlock(hass, sim, code=pin_in_force(sim))
     async with restarted(hass, entry) as (again, _):
         with pytest.raises(ServiceValidationError):
@@ -438,11 +448,10 @@ async def test_code_ends_office_mode_too(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
     """Without a stored PIN the action lock takes the code as well."""
-    await set_up(store_pin=False)
-    sim.set("lock", lock_named(sim, LAUNDRY).id, locked_state="office_mode")
-    pin = pin_in_force(sim, FIELD)
-    await act(hass, "lock", "lock", door(hass, sim, LAUNDRY), code=pin)
-    assert lock_named(sim, LAUNDRY).locked_state == "locked"
+    await set_up(iqs=[RECEPTION], store_pin=False)
+    sim.set("lock", lock_named(sim, GATE).id, locked_state="office_mode")
+    await act(hass, "lock", "lock", door(hass, sim), code=pin_in_force(sim))
+    assert lock_named(sim, GATE).locked_state == "locked"
 
 
 # Failures
@@ -465,7 +474,7 @@ async def test_failed_opening_is_not_shown_as_one(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp, fault: Fault
 ) -> None:
     """After a failed opening the door shows what Salto said last, never unlocking."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     sim.faults.add(fault)
     with pytest.raises(HomeAssistantError):
         await unlock(hass, sim)
@@ -478,7 +487,7 @@ async def test_door_is_unavailable_while_salto_is(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
     """A door is unavailable while polls fail and back with the first that succeeds."""
-    await set_up()
+    await set_up(iqs=[RECEPTION])
     fault = Fault(route=LOCKS, method="GET", status=503, count=None)
     sim.faults.add(fault)
     await go_on(hass, freezer, 60)
