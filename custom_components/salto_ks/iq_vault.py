@@ -49,7 +49,7 @@ class IqVault:
         for record in records or ():
             try:
                 key, credential = _from_json(record)
-            except KeyError, TypeError, ValueError:
+            except KeyError, OverflowError, TypeError, ValueError:
                 self._unreadable.append(record)
             else:
                 self._credentials[key] = credential
@@ -109,20 +109,22 @@ def _to_json(key: IqKey, credential: IqCredential) -> dict[str, Any]:
 
 
 def _from_json(record: Mapping[str, Any]) -> tuple[IqKey, IqCredential]:
-    """Read a record. Raises KeyError, TypeError or ValueError when it is damaged."""
+    """Read a record. Raises KeyError, OverflowError, TypeError or ValueError for a damaged one."""
     key = IqKey(
         SiteId(_text(record["site_id"])),
         IqId(_text(record["iq_id"])),
         PlatformUserId(_text(record["user_id"])),
     )
-    pins = [record["pin"]] if record["pin"] is not None else []
-    if not all(is_iq_pin(_text(pin)) for pin in [*pins, *record["candidates"]]):
+    pin, candidates, activated = record["pin"], record["candidates"], record["activated"]
+    if not isinstance(candidates, list) or not isinstance(activated, bool):
+        raise TypeError("not what it should be")
+    if not all(is_iq_pin(_text(one)) for one in [*([] if pin is None else [pin]), *candidates]):
         raise ValueError("not a PIN")
     return key, IqCredential(
         secret=_text(record["secret"]),
-        pin=record["pin"],
-        candidates=tuple(record["candidates"]),
-        activated=bool(record["activated"]),
+        pin=pin,
+        candidates=tuple(candidates),
+        activated=activated,
         guard=OtpGuard(
             rejections=int(record["rejections"]),
             blocked_until=_instant_from_json(record["blocked_until"]),

@@ -63,3 +63,6 @@ class SureStore(Store[dict[str, Any]]):
         except (SerializationError, WriteError) as err:
             self._failure = err
             raise
+        except OSError as err:
+            self._failure = err
+            raise WriteError(str(err)) from err
