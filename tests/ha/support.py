@@ -293,7 +293,8 @@ async def restarted(
 
     Entity and device registries start empty, as the test plugin keeps none of them.
     """
-    assert await hass.config_entries.async_unload(entry.entry_id)
+    if entry.state is ConfigEntryState.LOADED:
+        assert await hass.config_entries.async_unload(entry.entry_id)
     kept = entry.as_dict()
     async with async_test_home_assistant(config_dir=hass.config.config_dir) as again:
         again.data.pop(DATA_CUSTOM_COMPONENTS)
