@@ -1,0 +1,117 @@
+"""What the key manager asks of a key system, and nothing of how it is done.
+
+A second key system can be added by writing another provider; the manager, the ledger and the
+plan stay as they are.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..domain.ids import DoorId, GroupId, GuestId, KeyId, PersonId
+from ..domain.keys import KeyProblem, KeyRecord
+
+type ChoosePin = Callable[[], str]
+"""Gives a PIN of our own choice, another one at each call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a key system can do at a site, now."""
+
+    pins_enabled: bool
+    can_choose_pin: bool
+    """Whether the digits, and so the length, are ours to choose."""
+    seats_free: int | None
+    """Seats that guests can still take; None when Salto does not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A key that was issued and read back."""
+
+    record: KeyRecord
+    keypad_pin: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedGuest:
+    """A guest that carries one of our markers."""
+
+    key_id: KeyId
+    id: GuestId
+    person_id: PersonId
+    has_seat: bool
+    pin_enabled: bool
+    """Whether the guest may use a PIN and is not blocked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedGroup:
+    """An access group that carries one of our markers."""
+
+    key_id: KeyId
+    id: GroupId
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a listing of a whole site shows."""
+
+    guests: tuple[ObservedGuest, ...]
+    groups: tuple[ObservedGroup, ...] | None
+    """None when Salto does not offer the listing."""
+    unmanaged: int
+    """Users without a marker; counted, never touched."""
+
+
+class KeyFailedError(Exception):
+    """A key could not be brought to where it was wanted, and trying again does not help."""
+
+    def __init__(self, problem: KeyProblem, detail: str = "") -> None:
+        """Remember why; `detail` is the vendor's answer, never a secret."""
+        super().__init__(f"{problem.value}: {detail}" if detail else problem.value)
+        self.problem = problem
+        self.detail = detail
+
+
+class KeyProvider(Protocol):
+    """Issues, changes and takes back keys.
+
+    Each method either reaches its end or raises: KeyFailedError for what is final, an error of
+    the client for what may work later. Each may be repeated after any interruption.
+    """
+
+    async def capabilities(self) -> Capabilities:
+        """Tell what can be done at the site now."""
+
+    async def issue(self, record: KeyRecord, choose_pin: ChoosePin | None) -> Issued:
+        """Bring a key into being; nothing is left behind when that fails for good."""
+
+    async def change(self, record: KeyRecord, wanted: KeyRecord) -> KeyRecord:
+        """Move window and doors of a key; its PIN stays."""
+
+    async def suspend(self, record: KeyRecord) -> KeyRecord:
+        """Take a key's effect and seat, and keep all else."""
+
+    async def resume(self, record: KeyRecord) -> KeyRecord:
+        """Give a suspended key its seat and effect back."""
+
+    async def rotate(self, record: KeyRecord, choose_pin: ChoosePin | None) -> str:
+        """Replace a key's PIN; the old one is dead."""
+
+    async def remove(self, key_id: KeyId, record: KeyRecord | None) -> None:
+        """Remove all that carries a key's marker or is in its record; gone already is fine."""
+
+    async def remove_spares(self, record: KeyRecord) -> int:
+        """Remove what carries a key's marker and is not in its record; return how much."""
+
+    async def observe(self) -> Observation:
+        """List what of ours is at the site."""
+
+    async def set_membership(self, record: KeyRecord, *, member: bool) -> KeyRecord:
+        """Have the guest join or leave the key's groups."""
+
+    def zones(self, doors: Collection[DoorId]) -> dict[str, frozenset[DoorId]]:
+        """Sort doors by the time zone of their wall clock."""
