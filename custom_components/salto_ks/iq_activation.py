@@ -27,6 +27,10 @@ _TRIES = 2
 """PINs tried in one go when several may be in force: a third wrong OTP can block the account."""
 
 
+NO_FIRST_SECRET = 2203
+"""`ErrorCode` with which the secret of an activated IQ is refused; a missing right has others (MEAS)."""
+
+
 class Stage(Enum):
     """How far the activation of an account on an IQ has come."""
 
@@ -97,7 +101,9 @@ class IqActivation:
         known = self._vault.get(self._key)
         try:
             secret = await self._client.first_secret(self._key.site_id, self._key.iq_id)
-        except SaltoKsForbiddenError:
+        except SaltoKsForbiddenError as err:
+            if err.code != NO_FIRST_SECRET:
+                raise
             if known is None:
                 raise ActivatedElsewhereError from None
             # Ours: an earlier activation was accepted, though we may not have heard of it.
