@@ -95,8 +95,9 @@ class IqActivation:
     async def deliver(self, channel: PinChannel) -> Stage:
         """Have a PIN sent, after the secret that belongs to it is safe on disk.
 
-        A block that Salto has announced is not forgotten over a new PIN. Raises ActivatedElsewhereError when somebody else has activated the account, and
-        StorageError, with nothing asked for, when the secret cannot be kept.
+        A block that Salto has announced is not forgotten over a new PIN. Raises
+        ActivatedElsewhereError when somebody else has activated the account, and StorageError,
+        with nothing asked for, when the secret cannot be kept.
         """
         known = self._vault.get(self._key)
         try:

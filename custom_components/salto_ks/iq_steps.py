@@ -182,15 +182,14 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
 
     async def _async_go_to(self, stage: Stage) -> ResultT:
         """Show what has to be done at this stage."""
-        match stage:
-            case Stage.ACTIVATED:
-                return await self._async_iq_done(self._iq, store_pin=True)
-            case Stage.PIN_UNKNOWN:
-                return await self.async_step_iq_again()
-            case Stage.PIN_AWAITED:
-                return await self.async_step_iq_resume()
-            case Stage.NEW:
-                return await self.async_step_iq_delivery()
+        if stage is Stage.ACTIVATED:
+            return await self._async_iq_done(self._iq, store_pin=True)
+        steps = {
+            Stage.NEW: self.async_step_iq_delivery,
+            Stage.PIN_AWAITED: self.async_step_iq_resume,
+            Stage.PIN_UNKNOWN: self.async_step_iq_again,
+        }
+        return await steps[stage]()
 
     @callback
     def _async_iq_refused(
