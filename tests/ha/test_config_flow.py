@@ -306,6 +306,33 @@ async def test_only_site_is_taken(
     await finish(hass, sim, await fill(hass, result, addresses))
 
 
+async def test_forms_can_be_looked_at_again(
+    hass: HomeAssistant, sim: Simulator, account: dict[str, str], addresses: dict[str, str]
+) -> None:
+    """A browser that is reloaded gets the form at hand again, with what was typed."""
+    flows = hass.config_entries.flow
+    result = await fill(hass, await start(hass), account | {"site_uid": ""})
+    result = await flows.async_configure(result["flow_id"])
+    assert (result["step_id"], suggested(result)) == ("server", {})
+    result = await fill(hass, result, addresses)
+    again = await flows.async_configure(result["flow_id"])
+    assert again["step_id"] == "site"
+    assert again["data_schema"].schema["site_id"].config == (
+        result["data_schema"].schema["site_id"].config
+    )
+    result = await fill(hass, again, {"site_id": sim.site_id})
+    again = await flows.async_configure(result["flow_id"])
+    await finish(hass, sim, again)
+
+
+async def test_closed_at_once(hass: HomeAssistant, sim: Simulator) -> None:
+    """A dialog that is closed before anything was typed has asked nobody anything."""
+    result = await start(hass)
+    hass.config_entries.flow.async_abort(result["flow_id"])
+    assert not hass.config_entries.flow.async_progress()
+    assert sim.journal.entries == []
+
+
 async def test_same_site_twice(
     hass: HomeAssistant,
     sim: Simulator,

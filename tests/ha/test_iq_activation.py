@@ -13,6 +13,7 @@ import pytest
 from custom_components.salto_ks.api import Credentials, SaltoKsClient, create_client
 from custom_components.salto_ks.api.exceptions import (
     SaltoKsConnectionError,
+    SaltoKsForbiddenError,
     SaltoKsHardwareError,
     SaltoKsOtpRejectedError,
 )
@@ -173,6 +174,18 @@ async def test_activated_elsewhere(party: Party) -> None:
         await party.activation.deliver(PinChannel.EMAIL)
     assert party.sim.journal.count(route=PIN) == 0
     assert not party.activation.is_known
+
+
+async def test_other_refusals_are_passed_on(party: Party) -> None:
+    """A right that is missing is not taken for an activation, neither elsewhere nor here."""
+    forbidden = Fault(route=SECRET, status=403, body={"ErrorCode": "2212"}, count=2)
+    party.sim.faults.add(forbidden)
+    with pytest.raises(SaltoKsForbiddenError):
+        await party.activation.deliver(PinChannel.EMAIL)
+    await party.vault.put(party.key, IqCredential(secret="from before"))
+    with pytest.raises(SaltoKsForbiddenError):
+        await party.activation.deliver(PinChannel.EMAIL)
+    assert not party.known.activated
 
 
 async def test_no_new_pin_while_activated(party: Party) -> None:

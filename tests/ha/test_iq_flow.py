@@ -7,7 +7,7 @@ from typing import Any
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import SOURCE_RECONFIGURE, ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.data_entry_flow import FlowResultType, UnknownStep
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
@@ -731,6 +731,17 @@ async def test_no_iq_chosen(hass: HomeAssistant, set_up: SetUp) -> None:
     result = await fill_iq(hass, await start_iq(hass, entry), {})
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "no_iq_chosen")
     assert not entry.subentries
+
+
+async def test_flow_that_does_not_exist(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:
+    """An IQ cannot be imported, and trying asks Salto nothing."""
+    entry = await set_up(iqs=())
+    sim.journal.clear()
+    with pytest.raises(UnknownStep):
+        await hass.config_entries.subentries.async_init(
+            (entry.entry_id, "iq"), context={"source": "import"}
+        )
+    assert sim.journal.entries == []
 
 
 async def test_further_iq_without_remote_right(
