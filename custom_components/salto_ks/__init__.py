@@ -69,6 +69,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         is_active=lambda: states.is_active(site_id),
         clock=dt_util.utcnow,
         on_guard_change=guard_changed,
+        on_outcome=doors.async_note_outcome,
     )
     entry.runtime_data = SaltoKsData(
         client=client, vault=vault, states=states, commands=commands, doors=doors, site=site
@@ -76,6 +77,13 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
     devices = SiteDevices(hass, entry)
     devices.async_update()
     entry.async_on_unload(doors.async_add_listener(devices.async_update))
+
+    @callback
+    def site_changed() -> None:
+        devices.async_update()
+        doors.async_tell(*doors.data.iqs)
+
+    entry.async_on_unload(site.async_add_listener(site_changed))
     issues.async_update()
     entry.async_on_unload(lambda: async_remove_iq_issues(hass, entry))
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)

@@ -29,7 +29,7 @@ from .api.models import (
 from .const import CONF_POLLING_INTERVAL, DOMAIN, LOGGER, POLLING_INTERVAL, SITE_INTERVAL
 from .domain.presence import absences
 from .door_commands import DoorCommands
-from .errors import error_key, error_placeholders, raised_as_home_assistant_errors
+from .errors import action_error_key, error_placeholders, raised_as_home_assistant_errors
 from .iq_vault import IqVault
 from .listeners import KeyedListeners
 from .site_state import SiteStates
@@ -155,7 +155,7 @@ class SaltoKsCoordinator[DataT](DataUpdateCoordinator[DataT]):
         except SaltoKsError as err:
             raise UpdateFailed(
                 translation_domain=DOMAIN,
-                translation_key=error_key(err),
+                translation_key=action_error_key(err),
                 translation_placeholders=error_placeholders(err),
                 retry_after=err.retry_after if isinstance(err, SaltoKsRateLimitError) else None,
             ) from err
@@ -241,21 +241,22 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
     async def async_command(
         self, lock_id: LockId, command: LockCommand, code: str | None = None
     ) -> None:
-        """Send a command to a door once; raises Home Assistant's errors.
-
-        Whatever comes of it, the door is read again soon: after a success to see it relock,
-        after an error because nobody knows what the command has done.
-        """
+        """Send a command to a door once; raises Home Assistant's errors."""
         lock = self.data.locks[lock_id]
         commands = self.config_entry.runtime_data.commands
         with raised_as_home_assistant_errors(self.hass, self.config_entry):
-            try:
-                await commands.send(lock, self.data.iq_of(lock), command, code)
-            except SaltoKsError:
-                self._read_again(lock_id, READ_AGAIN_AFTER[:1])
-                raise
-        self._accept(lock_id, LockedState(command.value))
-        self._read_again(lock_id, READ_AGAIN_AFTER)
+            await commands.send(lock, self.data.iq_of(lock), command, code)
+
+    @callback
+    def async_note_outcome(self, lock_id: LockId, command: LockCommand, accepted: bool) -> None:
+        """Show what a command has done, and read the door again soon.
+
+        That is after a success to see it relock, and after an error because nobody knows what
+        the command has done.
+        """
+        if accepted:
+            self._accept(lock_id, LockedState(command.value))
+        self._read_again(lock_id, READ_AGAIN_AFTER if accepted else READ_AGAIN_AFTER[:1])
 
     async def async_read_door(self, lock_id: LockId) -> Lock:
         """Read one door now; raises Home Assistant's errors."""
@@ -326,7 +327,8 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
 
         if (cancel := self._follow_ups.pop(lock_id, None)) is not None:
             cancel()
-        self._follow_ups[lock_id] = async_call_later(self.hass, delays[0], read)
+        if not self._shutdown_requested:
+            self._follow_ups[lock_id] = async_call_later(self.hass, delays[0], read)
 
 
 def _differing[K](before: Mapping[K, object], after: Mapping[K, object]) -> set[K]:

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Final
 
 from .api.client import SaltoKsClient
-from .api.exceptions import SaltoKsOtpBlockedError, SaltoKsOtpRejectedError
-from .api.models import Iq, IqId, Lock, LockCommand, PlatformUserId, SiteId
+from .api.exceptions import SaltoKsError, SaltoKsOtpBlockedError, SaltoKsOtpRejectedError
+from .api.models import Iq, IqId, Lock, LockCommand, LockId, PlatformUserId, SiteId
 from .api.otp import IqOtp, is_iq_pin
 from .const import LOGGER
 from .domain.otp_guard import OtpGuard, OtpPermit
@@ -52,10 +52,13 @@ class DoorCommands:
         is_active: Callable[[], bool],
         clock: Callable[[], datetime],
         on_guard_change: Callable[[IqId], None],
+        on_outcome: Callable[[LockId, LockCommand, bool], None],
     ) -> None:
         """Open doors only on the IQs that are set up, and only while the site is active.
 
-        `on_guard_change` is called when an answer has changed what may be sent to an IQ.
+        `on_guard_change` is called when an answer has changed what may be sent to an IQ,
+        `on_outcome` after a command has left for Salto, with whether it was accepted. Both are
+        called even when nobody waits for the command any more.
         """
         self._client = client
         self._vault = vault
@@ -65,6 +68,7 @@ class DoorCommands:
         self._is_active = is_active
         self._clock = clock
         self._on_guard_change = on_guard_change
+        self._on_outcome = on_outcome
         self._turns: dict[IqId | None, asyncio.Lock] = {}
         self._running: set[asyncio.Task[None]] = set()
 
@@ -135,6 +139,11 @@ class DoorCommands:
                 await self._sign_and_send(attempt)
         except TimeoutError:
             raise CommandRefusedError(Refusal.IQ_BUSY) from None
+        except SaltoKsError:
+            if attempt.under_way:
+                self._on_outcome(attempt.lock.id, attempt.command, False)
+            raise
+        self._on_outcome(attempt.lock.id, attempt.command, True)
 
     async def _sign_and_send(self, attempt: _Attempt) -> None:
         """Look once more whether it may be sent, send it, and let the outcome count."""

@@ -98,6 +98,20 @@ def error_key(err: KnownError) -> str:
             return next(key for kind, key in _VENDOR if isinstance(err, kind))
 
 
+def action_error_key(err: KnownError) -> str:
+    """Return the key of the text for an error of an action.
+
+    Where the identity server fails a command was not sent, or was refused for its token: unlike
+    after a failure of the API, it is known that it has done nothing.
+    """
+    if (
+        isinstance(err, SaltoKsConnectionError | SaltoKsServerError)
+        and err.endpoint is Endpoint.IDENTITY
+    ):
+        return "login_failed"
+    return error_key(err)
+
+
 def error_placeholders(err: KnownError) -> dict[str, str]:
     """Return what the text for an error has to be filled with; never a secret."""
     if isinstance(err, CommandRefusedError):
@@ -135,6 +149,6 @@ def raised_as_home_assistant_errors(hass: HomeAssistant, entry: ConfigEntry[Any]
         users = isinstance(err, CommandRefusedError) and err.reason in _USERS_TO_MEND
         raise (ServiceValidationError if users else HomeAssistantError)(
             translation_domain=DOMAIN,
-            translation_key=error_key(err),
+            translation_key=action_error_key(err),
             translation_placeholders=error_placeholders(err),
         ) from err

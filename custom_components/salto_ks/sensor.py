@@ -12,8 +12,9 @@ from homeassistant.components.sensor import (
     SensorStateClass,
 )
 from homeassistant.const import EntityCategory
-from homeassistant.core import HomeAssistant
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.event import async_track_point_in_utc_time
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
@@ -35,7 +36,7 @@ BATTERY_LEVELS: Final = (
 class IqSensorDescription(SensorEntityDescription):
     """A sensor of an IQ."""
 
-    value: Callable[[SaltoKsIqSensor], StateType | datetime]
+    value: Callable[[Iq], StateType]
 
 
 IQ_SENSORS: Final = (
@@ -44,14 +45,7 @@ IQ_SENSORS: Final = (
         translation_key="signal_strength",
         entity_category=EntityCategory.DIAGNOSTIC,
         state_class=SensorStateClass.MEASUREMENT,
-        value=lambda sensor: sensor.iq.signal_strength,
-    ),
-    IqSensorDescription(
-        key="otp_blocked_until",
-        translation_key="otp_blocked_until",
-        entity_category=EntityCategory.DIAGNOSTIC,
-        device_class=SensorDeviceClass.TIMESTAMP,
-        value=lambda sensor: sensor.closed_until(),
+        value=lambda iq: iq.signal_strength,
     ),
 )
 
@@ -68,6 +62,7 @@ async def async_setup_entry(
 
     add_doors(entry, async_add_entities, lambda doors, lock: [SaltoKsBatterySensor(doors, lock)])
     add_iqs(entry, async_add_entities, of_iq)
+    add_iqs(entry, async_add_entities, lambda doors, iq: [SaltoKsOtpPauseSensor(doors, iq)])
 
 
 class SaltoKsBatterySensor(SaltoKsDoorEntity, SensorEntity):
@@ -104,12 +99,61 @@ class SaltoKsIqSensor(SaltoKsIqEntity, SensorEntity):
 
     @property
     @override
-    def native_value(self) -> StateType | datetime:
+    def native_value(self) -> StateType:
         """Return the value."""
-        return self.entity_description.value(self)
+        return self.entity_description.value(self.iq)
 
-    def closed_until(self) -> datetime | None:
-        """Return when the IQ will be sent an OTP again, while it is sent none."""
+
+class SaltoKsOtpPauseSensor(SaltoKsIqEntity, SensorEntity):
+    """When the IQ will be sent a one-time password again, while it is sent none."""
+
+    _attr_translation_key = "otp_blocked_until"
+    _attr_entity_category = EntityCategory.DIAGNOSTIC
+    _attr_device_class = SensorDeviceClass.TIMESTAMP
+
+    def __init__(self, coordinator: SaltoKsDoorsCoordinator, iq: Iq) -> None:
+        """Show the end of a pause."""
+        super().__init__(coordinator, iq.id, "otp_blocked_until")
+        self._stop_waiting: CALLBACK_TYPE | None = None
+
+    @property
+    @override
+    def native_value(self) -> datetime | None:
+        """Return the end of the pause that is on; None where there is none."""
         commands = self.coordinator.config_entry.runtime_data.commands
         credential = commands.credential(self.iq_id)
         return None if credential is None else credential.guard.closed_until(dt_util.utcnow())
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Wait for the end of a pause from before a restart."""
+        await super().async_added_to_hass()
+        self._wait_for_the_end()
+        self.async_on_remove(self._wait_no_more)
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        """Show the pause, and its end when it comes: no poll and no answer will tell of it."""
+        super()._handle_coordinator_update()
+        self._wait_for_the_end()
+
+    @callback
+    def _wait_for_the_end(self) -> None:
+        """Look again at the end of the pause that is on."""
+        self._wait_no_more()
+        if (end := self.native_value) is not None:
+            self._stop_waiting = async_track_point_in_utc_time(self.hass, self._end, end)
+
+    @callback
+    def _wait_no_more(self) -> None:
+        """Forget an end that was waited for."""
+        if self._stop_waiting is not None:
+            self._stop_waiting()
+            self._stop_waiting = None
+
+    @callback
+    def _end(self, _: datetime) -> None:
+        """Show that the pause is over."""
+        self._stop_waiting = None
+        self._handle_coordinator_update()
