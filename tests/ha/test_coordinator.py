@@ -1,0 +1,273 @@
+"""Polling: what is asked when, what is written, and what happens when Salto does not answer."""
+
+import logging
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.components.lock.const import LockState
+from homeassistant.config_entries import SOURCE_REAUTH
+from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
+import pytest
+from pytest_homeassistant_custom_component.common import async_fire_time_changed
+
+from simulator import Fault, Simulator
+
+from .conftest import SetUp
+from .support import (
+    DOMAIN,
+    FIELD,
+    GATE,
+    LAUNDRY,
+    RECEPTION,
+    door,
+    entity_id,
+    go_on,
+    iq_named,
+    lock_named,
+    opened,
+    unlock,
+)
+from .watching import IQS, LOCK, LOCKING, LOCKS, TOKEN, asked, commands, state_of, until, written
+
+
+@pytest.fixture(autouse=True)
+def _frozen(freezer: FrozenDateTimeFactory) -> None:
+    """Let time pass only when a test says so."""
+
+
+def entities_of(hass: HomeAssistant, *record_ids: str) -> set[str]:
+    """Return the entities of doors, IQs or the site."""
+    return {
+        entry.entity_id
+        for entry in er.async_get(hass).entities.values()
+        if entry.platform == DOMAIN and entry.unique_id.startswith(record_ids)
+    }
+
+
+def doors_of(sim: Simulator, iq_name: str) -> list[str]:
+    """Return the ids of the doors on an IQ."""
+    iq_id = iq_named(sim, iq_name).id
+    return [lock.id for lock in sim.world.locks.values() if lock.iq_id == iq_id]
+
+
+# What is written
+
+
+async def test_unchanged_site_writes_nothing(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, set_up: SetUp
+) -> None:
+    """Polls that bring nothing new write no state at all."""
+    await set_up(iqs=[RECEPTION])
+    with written(hass) as seen:
+        for _ in range(11):
+            await go_on(hass, freezer, 60)
+    assert seen.entity_ids == []
+
+
+async def test_changed_door_writes_its_own_entities(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """A door that has changed writes its entities once, and no other entity is touched."""
+    await set_up(iqs=[RECEPTION])
+    lock = sim.set("lock", lock_named(sim, GATE).id, battery_level="critical")
+    with written(hass) as seen:
+        await go_on(hass, freezer, 60)
+    assert sorted(seen.entity_ids) == sorted(entities_of(hass, lock.key))
+
+
+async def test_opening_writes_its_own_entities(
+    hass: HomeAssistant, sim: Simulator, set_up: SetUp
+) -> None:
+    """An opening touches the entities of its door and no other."""
+    await set_up(iqs=[RECEPTION])
+    with written(hass) as seen:
+        await unlock(hass, sim)
+        await hass.async_block_till_done()
+    assert set(seen.entity_ids) <= entities_of(hass, lock_named(sim, GATE).id)
+    assert door(hass, sim) in seen.entity_ids
+
+
+async def test_changed_iq_writes_its_doors_too(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """An IQ that has changed writes its entities and its doors', each once, and no others."""
+    await set_up(iqs=[RECEPTION])
+    iq = sim.set("iq", iq_named(sim, FIELD).id, signal_strength=3)
+    with written(hass) as seen:
+        await go_on(hass, freezer, 60)
+    assert sorted(seen.entity_ids) == sorted(entities_of(hass, iq.key, *doors_of(sim, FIELD)))
+
+
+async def test_lost_activation_is_shown(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """An activation that is reset at Salto shows within ten minutes, at its IQ alone."""
+    await set_up()
+    for name in (RECEPTION, FIELD):
+        sensor = entity_id(hass, "binary_sensor", iq_named(sim, name).id, "activated")
+        assert state_of(hass, sensor) == STATE_ON
+    sim.deactivate(iq_named(sim, RECEPTION).id)
+    for _ in range(10):
+        await go_on(hass, freezer, 60)
+    for name, state in ((RECEPTION, STATE_OFF), (FIELD, STATE_ON)):
+        sensor = entity_id(hass, "binary_sensor", iq_named(sim, name).id, "activated")
+        assert state_of(hass, sensor) == state
+
+
+# When Salto does not answer
+
+
+@pytest.mark.parametrize("route", [LOCKS, IQS])
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 500}, {"reset": True}, {"status": 200, "body": "<html>"}, {"truncate": 20}],
+    ids=["500", "reset", "web_page", "cut_off"],
+)
+async def test_outage_shows_and_ends(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    set_up: SetUp,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    route: str,
+    fault: dict[str, object],
+) -> None:
+    """In an outage doors and IQs are unavailable, it is logged once, and so is its end."""
+    await set_up(iqs=[RECEPTION])
+    ours = logging.getLogger("custom_components.salto_ks")
+    caplog.clear()
+    sim.faults.add(Fault(route=route, method="GET", count=None, **fault))  # type: ignore[arg-type]
+    watched = entities_of(hass, *sim.world.iqs, *sim.world.locks)
+    for _ in range(3):
+        await go_on(hass, freezer, 60)
+        assert {state_of(hass, item) for item in watched} == {STATE_UNAVAILABLE}
+    logged = [item for item in caplog.records if item.name == ours.name]
+    assert [item.levelno for item in logged if item.levelno > logging.DEBUG] == [logging.ERROR]
+    caplog.clear()
+    sim.faults.clear()
+    for _ in range(3):
+        await go_on(hass, freezer, 60)
+    assert state_of(hass, door(hass, sim)) == LockState.LOCKED
+    assert STATE_UNAVAILABLE not in {state_of(hass, door(hass, sim, name)) for name in ALL_DOORS}
+    logged = [item for item in caplog.records if item.name == ours.name]
+    assert [item.levelno for item in logged if item.levelno > logging.DEBUG] == [logging.INFO]
+
+
+ALL_DOORS = (GATE, LAUNDRY, "Pitch 21 cabin", "Energy cabinet")
+
+
+async def test_rate_limit_is_heeded(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """When Salto asks for five minutes of rest the doors are not polled before they are over."""
+    await set_up(iqs=[RECEPTION])
+    sim.faults.add(Fault(route=LOCKS, method="GET", status=429, headers={"Retry-After": "300"}))
+    await go_on(hass, freezer, 60)
+    assert state_of(hass, door(hass, sim)) == STATE_UNAVAILABLE
+    sim.journal.clear()
+    for _ in range(4):
+        await go_on(hass, freezer, 60)
+    assert sim.journal.count("GET", LOCKS) == 0
+    await go_on(hass, freezer, 62)
+    assert sim.journal.count("GET", LOCKS) == 1
+    assert state_of(hass, door(hass, sim)) == LockState.LOCKED
+    await go_on(hass, freezer, 60)
+    assert sim.journal.count("GET", LOCKS) == 2
+
+
+async def test_refused_credentials_open_one_form(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """When the password no longer works there is one form for it, and no hammering meanwhile."""
+    entry = await set_up(iqs=[RECEPTION])
+    sim.account.password = "another one"
+    for _ in range(65):
+        await go_on(hass, freezer, 60)
+    flows = [
+        flow
+        for flow in hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+        if flow["context"]["source"] == SOURCE_REAUTH
+    ]
+    assert [flow["context"]["entry_id"] for flow in flows] == [entry.entry_id]
+    assert state_of(hass, door(hass, sim)) == STATE_UNAVAILABLE
+    sim.journal.clear()
+    for _ in range(30):
+        await go_on(hass, freezer, 60)
+    assert sim.journal.count("POST", TOKEN) <= 1
+
+
+async def test_site_that_fails_takes_no_door_down(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """Doors stay as they are and open while only the slow look at the site fails."""
+    await set_up(iqs=[RECEPTION])
+    sim.faults.add(Fault(route="/v1.2/sites/{site}/me", status=500, count=None))
+    for _ in range(11):
+        await go_on(hass, freezer, 60)
+    assert state_of(hass, door(hass, sim)) == LockState.LOCKED
+    await unlock(hass, sim)
+    assert opened(sim)
+
+
+# Reading a door again
+
+
+async def test_failed_look_is_followed_by_another(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """Where the look after an opening fails the next one still shows the door relocked."""
+    await set_up(iqs=[RECEPTION])
+    sim.set("lock", lock_named(sim, GATE).id, open_time=1)
+    await unlock(hass, sim)
+    sim.faults.add(Fault(route=LOCK, method="GET", status=500))
+    await go_on(hass, freezer, 4)
+    assert state_of(hass, door(hass, sim)) == LockState.UNLOCKED
+    await go_on(hass, freezer, 4)
+    assert state_of(hass, door(hass, sim)) == LockState.LOCKED
+
+
+async def test_unloaded_entry_looks_at_nothing(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """After an opening the entry can be unloaded, and nothing is asked from then on."""
+    entry = await set_up(iqs=[RECEPTION])
+    await unlock(hass, sim)
+    await hass.config_entries.async_unload(entry.entry_id)
+    sim.journal.clear()
+    for _ in range(12):
+        await go_on(hass, freezer, 60)
+    assert asked(sim) == []
+
+
+async def test_look_under_way_ends_with_the_entry(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """A look that is under way while the entry is unloaded is not followed by another."""
+    entry = await set_up(iqs=[RECEPTION])
+    await unlock(hass, sim)
+    fault = sim.faults.add(Fault(route=LOCK, method="GET", latency=2))
+    freezer.tick(4)
+    async_fire_time_changed(hass)
+    await until(lambda: sim.faults.hits(fault) == 1)
+    await hass.config_entries.async_unload(entry.entry_id)
+    sim.journal.clear()
+    for _ in range(5):
+        await go_on(hass, freezer, 60)
+    assert [item for item in asked(sim) if item != ("GET", LOCK)] == []
+    assert sim.journal.count("GET", LOCK) <= 1
+
+
+async def test_door_that_vanishes_under_an_opening(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """An opening whose door leaves the site in the meantime ends without an accident."""
+    await set_up(iqs=[RECEPTION])
+    await unlock(hass, sim)
+    sim.remove("lock", lock_named(sim, GATE).id)
+    for _ in range(3):
+        await go_on(hass, freezer, 60)
+    assert commands(sim) == 1
+    await unlock(hass, sim, "Store room")
+    assert sim.journal.filter("PATCH", LOCKING)[-1].status == 200
