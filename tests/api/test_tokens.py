@@ -397,3 +397,44 @@ async def test_no_secret_is_in_any_repr_or_log(
     basic = base64.b64encode(f"{ACCOUNT.client_id}:{ACCOUNT.client_secret}".encode()).decode()
     secrets = (ACCOUNT.client_secret, ACCOUNT.password, basic, "0f1e2", "token-1", "token-2", SITE)
     assert [secret for secret in secrets if secret in shown] == []
+
+
+async def test_failed_renewal_keeps_the_token_that_works(
+    client: SaltoKsClient, vendor: Vendor
+) -> None:
+    """Logging in anew to see whether it works costs nothing where it does not."""
+    vendor.on_login(vendor.new_token(), Reply(503))
+    vendor.on("GET", SITES, items(), items())
+    await client.sites()
+    with pytest.raises(SaltoKsServerError):
+        await client.log_in_anew()
+    assert await client.sites() == ()
+    assert len(vendor.logins()) == 2
+
+
+async def test_repeated_command_is_signed_anew(client: SaltoKsClient, vendor: Vendor) -> None:
+    """After a refused token the one-time password of the moment is sent, not the old one."""
+    codes = iter(("0f1e2", "3d4c5"))
+    vendor.on("PATCH", LOCKING, Reply(401), Reply(204))
+    await client.command_lock(SITE, LOCK, LockCommand.OPEN, otp=lambda: next(codes))
+    sent = [seen.json["otp"] for seen in vendor.journal if seen.target == LOCKING]
+    assert sent == ["0f1e2", "3d4c5"]
+
+
+async def test_repeated_command_can_be_called_off(client: SaltoKsClient, vendor: Vendor) -> None:
+    """Whoever signs may find that it is too late, and then nothing is sent again."""
+
+    class TooLateError(Exception):
+        pass
+
+    answers = iter(("0f1e2",))
+
+    def sign() -> str:
+        for code in answers:
+            return code
+        raise TooLateError
+
+    vendor.on("PATCH", LOCKING, Reply(401), Reply(204))
+    with pytest.raises(TooLateError):
+        await client.command_lock(SITE, LOCK, LockCommand.OPEN, otp=sign)
+    assert len(vendor.calls()) == 1

@@ -2,7 +2,11 @@
 
 from hypothesis import given, settings, strategies as st
 
-from custom_components.salto_ks.domain.presence import ABSENCES_UNTIL_GONE, absences
+from custom_components.salto_ks.domain.presence import (
+    ABSENCES_OF_MANY,
+    ABSENCES_UNTIL_GONE,
+    absences,
+)
 
 
 def test_what_is_listed_is_there() -> None:
@@ -32,10 +36,28 @@ def test_nothing_known_and_nothing_listed_is_nothing() -> None:
     assert absences({}, ()) == {}
 
 
-@given(listings=st.lists(st.sets(st.integers(0, 5)), max_size=12))
+def test_site_that_lists_nothing_keeps_its_things_for_long() -> None:
+    """An empty answer after a full one is not believed before it has come for an hour."""
+    known = absences({}, "abcdef")
+    for _ in range(ABSENCES_OF_MANY - 1):
+        known = absences(known, ())
+        assert set(known) == set("abcdef")
+    assert absences(known, ()) == {}
+
+
+def test_many_at_once_is_more_than_half() -> None:
+    """Half of the things may go as usual; one more, and none of them does."""
+    known = absences({}, "abcdefgh")
+    half = absences(absences(known, "abcd"), "abcd")
+    assert set(half) == set("abcd")
+    more = absences(absences(known, "abc"), "abc")
+    assert set(more) == set("abcdefgh")
+
+
+@given(listings=st.lists(st.sets(st.integers(0, 2)), max_size=12))
 @settings(deadline=None)
 def test_known_is_what_the_last_two_listings_showed(listings: list[set[int]]) -> None:
-    """After any run of listings exactly the things of the last two are known."""
+    """After any run of listings of a few things exactly those of the last two are known."""
     known: dict[int, int] = {}
     for listing in listings:
         known = absences(known, listing)

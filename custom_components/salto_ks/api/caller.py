@@ -35,6 +35,11 @@ _PRINTABLE: Final = re.compile(r"[!-~]+")
 """What a link may be made of: ASCII without blanks and control characters."""
 
 
+type Body = Mapping[str, object] | Callable[[], Mapping[str, object]] | None
+
+OTP_FIELD: Final = "otp"
+
+
 class Caller:
     """Send the calls of one account to one environment.
 
@@ -140,13 +145,14 @@ class Caller:
         route: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
+        body: Body = None,
         secrets: tuple[str, ...] = (),
         **ids: str,
     ) -> Answer:
         """Make a call that has consequences, once; `secrets` are in its body.
 
-        What a success holds is not known for most of them, so it is left to the caller.
+        A body that is a function is asked for each time the call is sent, and may raise to keep
+        it from being sent at all. What a success holds is not known for most of them, so it is left to the caller.
         """
         url = self._url(route, ids)
         answer = await self._send(
@@ -162,7 +168,7 @@ class Caller:
         url: URL,
         route: str,
         *,
-        body: Mapping[str, object] | None = None,
+        body: Body = None,
         secrets: tuple[str, ...] = (),
         repeatable: bool = False,
     ) -> Answer:
@@ -170,15 +176,18 @@ class Caller:
 
         A command does not wait long for the new one: a door that opens late opens for nobody.
         """
+        sent = [*secrets]
 
         async def attempt(token: str) -> Answer:
+            content = body() if callable(body) else body
+            sent.extend((token, str((content or {}).get(OTP_FIELD, ""))))
             return await self._transport.request(
                 method,
                 url,
                 route=route,
                 endpoint=Endpoint.API,
                 headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-                json_body=body,
+                json_body=content,
                 repeatable=repeatable,
             )
 
@@ -198,7 +207,7 @@ class Caller:
             raise SaltoKsAuthError(
                 f"{method} {route}: a new token was refused", failure=AuthFailure.BEARER
             )
-        raise_for_status(answer, endpoint=Endpoint.API, sent=(token, *secrets))
+        raise_for_status(answer, endpoint=Endpoint.API, sent=sent)
         return answer
 
 

@@ -4,6 +4,8 @@ It keeps no state of the site, so what it returns is what Salto said just now. P
 version 1.2 (both versions are live and mostly interchangeable, MEAS).
 """
 
+from collections.abc import Callable
+
 from .caller import Caller
 from .iq_pin import KEEP_PIN
 from .models import (
@@ -105,7 +107,6 @@ class SaltoKsClient(Caller):
             "PUT",
             "/v1.2/sites/{site}/iqs/{iq}/pin",
             body={"otp": otp, "delta": delta},
-            secrets=(otp,),
             site=site_id,
             iq=iq_id,
         )
@@ -127,19 +128,29 @@ class SaltoKsClient(Caller):
         )
 
     async def command_lock(
-        self, site_id: SiteId, lock_id: LockId, command: LockCommand, *, otp: str | None
+        self,
+        site_id: SiteId,
+        lock_id: LockId,
+        command: LockCommand,
+        *,
+        otp: str | Callable[[], str | None] | None,
     ) -> None:
         """Open a door once, or start or end its office mode; 200 and 204 are success (DOC, CODE).
 
         It is sent once. After SaltoKsConnectionError or SaltoKsServerError nobody knows
-        whether the door has opened. Only a refused token is answered with one repetition:
-        such a request never reached the IQ.
+        whether the door has opened. Only a refused token is answered with one repetition, since
+        such a request never reached the IQ; an `otp` that is a function is then asked anew, and
+        may raise to leave it at that.
         """
+
+        def body() -> dict[str, object]:
+            value = otp() if callable(otp) else otp
+            return {"locked_state": command.value} | ({} if value is None else {"otp": value})
+
         await self.write(
             "PATCH",
             "/v1.2/sites/{site}/locks/{lock}/locking",
-            body={"locked_state": command.value} | ({} if otp is None else {"otp": otp}),
-            secrets=() if otp is None else (otp,),
+            body=body,
             site=site_id,
             lock=lock_id,
         )

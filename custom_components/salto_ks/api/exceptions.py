@@ -47,6 +47,13 @@ class AuthFailure(StrEnum):
     """The client may not use the password grant or this scope."""
     BEARER = "bearer"
     """The API refused a token that the identity server had just issued."""
+    UNCLEAR = "unclear"
+    """The identity server refused without saying what."""
+
+    @property
+    def mends_with_credentials(self) -> bool:
+        """Tell whether other credentials are the way on; otherwise it may pass by itself."""
+        return self in {AuthFailure.CLIENT, AuthFailure.ACCOUNT, AuthFailure.GRANT}
 
 
 class SaltoKsAuthError(SaltoKsError):

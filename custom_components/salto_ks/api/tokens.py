@@ -88,9 +88,9 @@ class TokenSource:
             return await self._log_in()
 
     async def renew(self) -> None:
-        """Log in now, whatever token there is. Raises like `token`."""
-        self._token = None
-        await self.token()
+        """Log in now, whatever token there is; where that fails, it stays. Raises like `token`."""
+        async with self._lock:
+            await self._log_in()
 
     def discard(self, token: str) -> None:
         """Forget a token that the API refused, unless a newer one has taken its place."""
@@ -157,7 +157,8 @@ class TokenSource:
 def _raise_oauth_error(answer: Answer) -> None:
     """Tell the client's fault from the account's (OAuth errors; statuses vary, INF).
 
-    A 401 without a word we know is about the client: its credentials are the header's.
+    A 401 without a word we know may come from anything in between, so it is told apart: new
+    credentials may not help.
     """
     try:
         error = text(_fields(answer), "error")
@@ -166,7 +167,7 @@ def _raise_oauth_error(answer: Answer) -> None:
     if (failure := _FAILURES.get(error)) is not None:
         raise SaltoKsAuthError(f"the identity server answers {error}", failure=failure)
     if answer.status == 401:
-        raise SaltoKsAuthError("the identity server answers 401", failure=AuthFailure.CLIENT)
+        raise SaltoKsAuthError("the identity server answers 401", failure=AuthFailure.UNCLEAR)
 
 
 def _fields(answer: Answer) -> JsonObject:

@@ -23,6 +23,9 @@ _LOGGER = logging.getLogger(__name__)
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 """A remote command passes through cloud, IQ and radio; reads are done long before this."""
 
+COMMAND_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
+"""What has consequences is sent soon or not at all: `connect` covers name, TCP and TLS."""
+
 MAX_BODY = 16 * 1024 * 1024
 """Bytes of the largest answer taken; a page of 100 locks has about 0.1 MB."""
 
@@ -62,11 +65,13 @@ class Transport:
         session: aiohttp.ClientSession,
         *,
         timeout: aiohttp.ClientTimeout = TIMEOUT,
+        command_timeout: aiohttp.ClientTimeout = COMMAND_TIMEOUT,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         """Use the given session; the clock tells aware UTC and is asked at each answer."""
         self._session = session
         self._timeout = timeout
+        self._command_timeout = command_timeout
         self._clock = clock or _utcnow
         self.server_clock_offset: timedelta | None = None
         """How far the server's clock was ahead of ours at the last answer, to the second."""
@@ -100,7 +105,7 @@ class Transport:
                 json=json_body,
                 data=form,
                 allow_redirects=False,
-                timeout=self._timeout,
+                timeout=self._timeout if repeatable else self._command_timeout,
                 middlewares=None if repeatable else (_sent_once,),
             ) as response:
                 body = await _read(response, endpoint)
