@@ -1,0 +1,130 @@
+"""What each thing costs in requests, exactly: the service is paid for and shared."""
+
+from collections import Counter
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.core import HomeAssistant
+import pytest
+
+from simulator import Quirks, Simulator
+from simulator.seeds import SeedName
+
+from .conftest import SetUp
+from .support import GATE, RECEPTION, door, go_on, lock_named, unlock
+from .watching import IQS, LOCK, LOCKING, LOCKS, TOKEN, act, asked
+
+SITE = "/v1.2/sites/{site}"
+ME = "/v1.2/sites/{site}/me"
+ACTIVATIONS = "/v1.2/me/{site}/activated_iqs"
+
+DOORS_POLL = [("GET", LOCKS), ("GET", IQS)]
+SITE_POLL = [("GET", SITE), ("GET", ME), ("GET", ACTIVATIONS)]
+MINUTES = 60
+
+
+@pytest.fixture(autouse=True)
+def _frozen(freezer: FrozenDateTimeFactory) -> None:
+    """Let time pass only when a test says so."""
+
+
+async def test_loading_a_site(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:
+    """Loading an entry costs a token, three requests for the site and one for each page."""
+    entry = await set_up()
+    sim.journal.clear()
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert asked(sim) == [("POST", TOKEN), *SITE_POLL, *DOORS_POLL]
+
+
+async def test_poll(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """A poll costs one request for the locks and one for the IQs, in pages of a hundred."""
+    await set_up(iqs=[RECEPTION])
+    sim.journal.clear()
+    await go_on(hass, freezer, 60)
+    assert asked(sim) == DOORS_POLL
+    assert [entry.query for entry in sim.journal.entries] == [{"$top": "100"}] * 2
+
+
+async def test_quiet_hour(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """An hour of polling costs sixty looks at the doors, six at the site and one token."""
+    await set_up(iqs=[RECEPTION])
+    sim.journal.clear()
+    for _ in range(MINUTES):
+        await go_on(hass, freezer, 60)
+    expected = Counter(DOORS_POLL * MINUTES + SITE_POLL * (MINUTES // 10) + [("POST", TOKEN)])
+    seen = Counter(asked(sim))
+    # Each look is put off by a fraction of a second, so one may fall behind the hour's end.
+    for request, count in expected.items():
+        assert count - 1 <= seen.pop(request) <= count
+    assert not seen
+
+
+async def test_polling_interval_is_an_option(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """With an interval of five minutes there is one poll in five minutes."""
+    entry = await set_up(iqs=[RECEPTION])
+    hass.config_entries.async_update_entry(entry, options={"polling_interval": 300})
+    await hass.async_block_till_done()
+    sim.journal.clear()
+    for _ in range(4):
+        await go_on(hass, freezer, 60)
+    assert asked(sim) == []
+    await go_on(hass, freezer, 61)
+    assert asked(sim) == DOORS_POLL
+
+
+async def test_opening(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """An opening costs one request, and looks at this door alone until it has relocked."""
+    await set_up(iqs=[RECEPTION])
+    sim.set("lock", lock_named(sim, GATE).id, open_time=6)
+    sim.journal.clear()
+    await unlock(hass, sim)
+    assert asked(sim) == [("PATCH", LOCKING)]
+    for _ in range(50):
+        await go_on(hass, freezer, 1)
+    assert asked(sim) == [("PATCH", LOCKING), ("GET", LOCK), ("GET", LOCK)]
+
+
+async def test_ending_office_mode(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:
+    """Locking costs a look, and a command only where there is something to end."""
+    await set_up(iqs=[RECEPTION])
+    sim.journal.clear()
+    await act(hass, "lock", "lock", door(hass, sim))
+    assert asked(sim) == [("GET", LOCK)]
+    sim.set("lock", lock_named(sim, GATE).id, locked_state="office_mode")
+    sim.journal.clear()
+    await act(hass, "lock", "lock", door(hass, sim))
+    assert asked(sim) == [("GET", LOCK), ("PATCH", LOCKING)]
+
+
+class TestLargeSite:
+    """A site of 250 doors on 16 IQs."""
+
+    @pytest.fixture
+    def seed(self) -> SeedName:
+        """Start with many doors."""
+        return "large"
+
+    @pytest.fixture
+    def sim(self, seed: SeedName, quirks: Quirks) -> Simulator:
+        """Return a simulated Salto with 250 doors and no guests."""
+        return Simulator(seed=seed, quirks=quirks, rng_seed=1, doors=250, users=0)
+
+    async def test_load_and_poll(
+        self, hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+    ) -> None:
+        """Three pages of locks and one of IQs, at the start and at each poll; a door costs one."""
+        await set_up(iqs=[])
+        assert len(hass.states.async_all("lock")) == 250
+        assert sim.journal.count("GET", LOCKS) == 3
+        sim.journal.clear()
+        await go_on(hass, freezer, 60)
+        assert asked(sim) == [("GET", LOCKS)] * 3 + [("GET", IQS)]
+        skips = [entry.query.get("$skip") for entry in sim.journal.filter("GET", LOCKS)]
+        assert skips == [None, "100", "200"]
