@@ -5,6 +5,11 @@ import pytest
 from custom_components.salto_ks.session import server_url_error
 
 
+@pytest.fixture(autouse=True)
+def _our_integration() -> None:
+    """Start no Home Assistant for a test that only reads."""
+
+
 @pytest.mark.parametrize(
     "address",
     [

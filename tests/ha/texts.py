@@ -8,6 +8,7 @@ import string
 from typing import Any
 
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers.selector import SelectSelector
 
 import custom_components.salto_ks
 
@@ -33,6 +34,11 @@ def check_texts(result: Mapping[str, Any], texts: Mapping[str, Any]) -> None:
         missing = placeholders(text) - set(given)
         assert not missing, f"{missing} is not given for {text!r}"
     assert all(isinstance(value, str) for value in given.values()), given
+    if result["type"] is FlowResultType.FORM:
+        for field in result["data_schema"].schema.values():
+            if isinstance(field, SelectSelector) and "translation_key" in field.config:
+                choices = english()["selector"][field.config["translation_key"]]["options"]
+                assert set(choices) == set(field.config["options"])
 
 
 def _shown(result: Mapping[str, Any], texts: Mapping[str, Any]) -> Iterator[str]:

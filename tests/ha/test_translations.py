@@ -1,0 +1,531 @@
+"""Every key that is used has a text, every text is used, and all languages say the same."""
+
+import ast
+from collections.abc import Iterator, Mapping
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from homeassistant.config_entries import ConfigFlow
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
+from homeassistant.util import dt as dt_util
+import pytest
+
+from custom_components.salto_ks.api.exceptions import AuthFailure, Endpoint, SaltoKsError
+from custom_components.salto_ks.domain.refusals import CommandRefusedError, Refusal
+from custom_components.salto_ks.errors import (
+    KNOWN_ERRORS,
+    KnownError,
+    action_error_key,
+    error_key,
+    error_placeholders,
+    form_error,
+)
+
+from .conftest import SetUp
+from .source import INTEGRATION, Module, integration, keyword, names_of, texts
+from .texts import TRANSLATIONS, english, placeholders
+
+PLATFORMS = sorted({platform.value for platform in Platform} & set(integration()))
+HOME_ASSISTANT_ERRORS = (
+    "HomeAssistantError",
+    "ServiceValidationError",
+    "UpdateFailed",
+    "ConfigEntryError",
+    "ConfigEntryNotReady",
+    "ConfigEntryAuthFailed",
+)
+FLOWS: Mapping[str, tuple[str, ...]] = {
+    "config": ("config_flow", "iq_steps"),
+    "config_subentries": ("iq_flow", "iq_steps"),
+    "options": ("options_flow",),
+}
+"""Which modules show the texts of which section."""
+
+
+def section_of(name: str) -> Mapping[str, Any]:
+    """Return the texts of a kind of flow."""
+    section: Mapping[str, Any] = english()[name]
+    return section["iq"] if name == "config_subentries" else section
+
+
+# Every error that is known
+
+
+def _kinds(root: type) -> Iterator[type]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _kinds(child)
+
+
+def _made(kind: type) -> Iterator[Any]:
+    """Yield errors of a kind, one for each thing in which they differ."""
+    if kind is CommandRefusedError:
+        yield from (CommandRefusedError(reason, until=dt_util.utcnow()) for reason in Refusal)
+        return
+    takes = inspect.signature(kind.__init__).parameters
+    if "failure" in takes:
+        yield from (kind("", failure=failure) for failure in AuthFailure)
+    elif "status" in takes:
+        yield from (kind(status=500, endpoint=endpoint) for endpoint in Endpoint)
+    elif "endpoint" in takes:
+        yield from (kind("", endpoint=endpoint) for endpoint in Endpoint)
+    else:
+        yield kind()
+
+
+def known_errors() -> list[KnownError]:
+    """Return one of every error that is raised on purpose."""
+    kinds = {kind for root in KNOWN_ERRORS for kind in _kinds(root)} - {SaltoKsError}
+    return [error for kind in kinds for error in _made(kind)]
+
+
+def errors_of_actions() -> list[KnownError]:
+    """Return those that can be met outside of flows."""
+    flows = {name for names in FLOWS.values() for name in names} | {"errors"}
+
+    def is_met(error: KnownError) -> bool:
+        module = type(error).__module__
+        users = {name for name, item in integration().items() if module in set(item.imports())}
+        return bool(users - flows)
+
+    return [error for error in known_errors() if is_met(error)]
+
+
+def errors_of_flows() -> list[KnownError]:
+    """Return those that can be met in flows: of our own refusals only those of the activation."""
+    named = {
+        node.attr
+        for node in ast.walk(integration()["iq_activation"].tree)
+        if isinstance(node, ast.Attribute) and names_of(node.value) == {"Refusal"}
+    }
+    return [
+        error
+        for error in known_errors()
+        if not isinstance(error, CommandRefusedError) or error.reason.name in named
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _our_integration() -> None:
+    """Start no Home Assistant for a test that only reads."""
+
+
+def test_errors_can_be_listed() -> None:
+    """The lists on which these tests stand are not empty and not the same."""
+    kinds = [
+        {type(error) for error in errors} for errors in (errors_of_actions(), errors_of_flows())
+    ]
+    assert kinds[0] < kinds[1]
+    assert len(kinds[0]) > 10
+
+
+# Exceptions
+
+
+def raised(module: Module) -> Iterator[tuple[str, set[str] | None, str]]:
+    """Yield key and placeholders (None if not spelled out) of what a module raises."""
+    for call in module.calls(*HOME_ASSISTANT_ERRORS):
+        key = keyword(call, "translation_key")
+        if isinstance(key, ast.Constant):
+            given = keyword(call, "translation_placeholders")
+            names = _keys(given) if isinstance(given, ast.Dict) else set() if not given else None
+            yield str(key.value), names, f"{module.name}:{call.lineno}"
+
+
+def _keys(node: ast.Dict) -> set[str]:
+    return {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
+
+
+def test_texts_of_exceptions() -> None:
+    """Each exception has a text and fills it, and there is no text for anything else."""
+    exceptions = english()["exceptions"]
+    used = set()
+    for error in errors_of_actions():
+        for key in (error_key(error), action_error_key(error)):
+            used.add(key)
+            assert placeholders(exceptions[key]["message"]) <= set(error_placeholders(error)), key
+    for module in integration().values():
+        for key, given, where in raised(module):
+            used.add(key)
+            assert given in (placeholders(exceptions[key]["message"]), None), where
+    assert set(exceptions) == used
+
+
+# Flows
+
+
+def _literals_at(module: Module) -> Iterator[str]:
+    """Yield the constants that are put at a field of a form, or at all of it."""
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Dict(keys=keys, values=values):
+                pairs = zip(keys, values, strict=True)
+            case ast.DictComp(key=one, value=other):
+                pairs = iter([(one, other)])
+            case _:
+                continue
+        for key, value in pairs:
+            if isinstance(value, ast.Constant) and value.value and _is_field(key):
+                yield str(value.value)
+
+
+def _is_field(key: ast.expr | None) -> bool:
+    match key:
+        case ast.Constant(value="base"):
+            return True
+        case ast.Name(id=name):
+            return name.startswith("CONF_") or name == "field"
+        case ast.IfExp(body=one, orelse=other):
+            return _is_field(one) and _is_field(other)
+        case _:
+            return False
+
+
+def form_errors(section: str) -> set[str]:
+    """Return the keys of all errors that a section's forms can show."""
+    found = {form_error(error)[1] for error in errors_of_flows()}
+    for name in FLOWS[section]:
+        module = integration()[name]
+        found |= set(_literals_at(module))
+        found |= {_first(call) for call in module.calls("_async_iq_refused")} - {""}
+        if "server_url_error" in texts_of_names(module):
+            found |= _returned(integration()["session"], "server_url_error")
+    return found
+
+
+def texts_of_names(module: Module) -> set[str]:
+    """Return every name that a module mentions."""
+    return {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
+
+
+def _first(call: ast.Call) -> str:
+    """Return the first argument of a call if it is a constant."""
+    if call.args and isinstance(call.args[0], ast.Constant):
+        return str(call.args[0].value)
+    return ""
+
+
+def _returned(module: Module, function: str) -> set[str]:
+    """Return the texts that a function returns."""
+    return {
+        text
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef) and node.name == function
+        for part in ast.walk(node)
+        if isinstance(part, ast.Return) and part.value is not None
+        for text in _outcomes(part.value)
+    }
+
+
+def _outcomes(node: ast.expr) -> set[str]:
+    """Return the texts that an expression can come to."""
+    if isinstance(node, ast.IfExp):
+        return _outcomes(node.body) | _outcomes(node.orelse)
+    return texts(node) if isinstance(node, ast.Constant) else set()
+
+
+def reasons(section: str) -> set[str]:
+    """Return the reasons with which a section's flows can end without a result."""
+    found = set()
+    for name in FLOWS[section]:
+        module = integration()[name]
+        for call in module.calls("async_abort", "async_update_and_abort"):
+            reason = keyword(call, "reason")
+            found |= {str(reason.value)} if isinstance(reason, ast.Constant) else set()
+            if isinstance(reason, ast.Subscript):
+                found |= {form_error(error)[1] for error in errors_of_flows()}
+            if isinstance(reason, ast.Name):
+                found |= {_first(call) for call in module.calls("_async_iq_refused")}
+                steps = integration()["iq_steps"].calls("_async_iq_refused")
+                found |= {_first(call) for call in steps}
+        for _ in module.calls("_abort_if_unique_id_configured"):
+            helper = inspect.signature(ConfigFlow._abort_if_unique_id_configured)
+            found.add(helper.parameters["error"].default)
+    return found - {""} - _errors_of_the_form_alone(section)
+
+
+def _errors_of_the_form_alone(section: str) -> set[str]:
+    """Return the keys of errors that come up only when a PIN is confirmed, on its form.
+
+    They are those that `IqActivation` raises in a method that looking for the stage does not lead
+    to.
+    """
+    if section != "config_subentries":
+        return set()
+    (activation,) = (
+        node
+        for node in integration()["iq_activation"].tree.body
+        if isinstance(node, ast.ClassDef) and node.name == "IqActivation"
+    )
+    methods = {
+        node.name: node
+        for node in activation.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    reached, waiting = set(), ["find", "deliver"]
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        called = {
+            node.attr
+            for node in ast.walk(methods[name])
+            if isinstance(node, ast.Attribute) and names_of(node.value) == {"self"}
+        }
+        waiting += (called & set(methods)) - reached
+    raised_there = {_raised(methods[name]): name for name in methods}
+    late = {name for kinds, at in raised_there.items() if at not in reached for name in kinds}
+    early = {name for kinds, at in raised_there.items() if at in reached for name in kinds}
+    return {error_key(error) for error in errors_of_flows() if type(error).__name__ in late - early}
+
+
+def _raised(function: ast.AST) -> frozenset[str]:
+    """Return the names of what a function raises."""
+    return frozenset(
+        name
+        for node in ast.walk(function)
+        if isinstance(node, ast.Raise) and node.exc is not None
+        for name in names_of(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
+    )
+
+
+@pytest.mark.parametrize("section", ["config", "config_subentries"])
+def test_texts_of_errors_on_forms(section: str) -> None:
+    """Each error of a form has a text, and there is no text for anything else."""
+    assert set(section_of(section)["error"]) == form_errors(section)
+
+
+@pytest.mark.parametrize("section", ["config", "config_subentries"])
+def test_texts_of_ends(section: str) -> None:
+    """Each reason to end has a text, and there is no text for anything else."""
+    assert set(section_of(section)["abort"]) == reasons(section)
+
+
+def _steps(section: str) -> Iterator[tuple[str, ast.Call]]:
+    """Yield the forms and menus of a section: id and the call that shows it."""
+    for name in FLOWS[section]:
+        module = integration()[name]
+        for call in module.calls("async_show_form", "async_show_menu"):
+            step_id = keyword(call, "step_id")
+            if isinstance(step_id, ast.Constant):
+                yield str(step_id.value), call
+        yield from ((_first(call), call) for call in module.calls("_async_show"))
+
+
+@pytest.mark.parametrize("section", FLOWS)
+def test_texts_of_steps(section: str) -> None:
+    """Each form and menu has its texts, and there is no text for anything else."""
+    steps = dict(_steps(section))
+    assert set(section_of(section)["step"]) == set(steps)
+    for step_id, call in steps.items():
+        words = section_of(section)["step"][step_id]
+        assert words["title"]
+        menu = keyword(call, "menu_options")
+        assert set(words.get("menu_options", ())) == (set() if menu is None else texts(menu))
+
+
+@pytest.mark.parametrize("section", FLOWS)
+def test_texts_of_fields(section: str) -> None:
+    """Each text of a field is about a field that the flow knows, and explains it."""
+    fields = {
+        value
+        for name in FLOWS[section]
+        for word in texts_of_names(integration()[name])
+        if word.startswith("CONF_") and (value := integration()[name].value(ast.Name(word)))
+    }
+    for step_id, words in section_of(section)["step"].items():
+        assert set(words.get("data", ())) <= fields, step_id
+        assert set(words.get("data", ())) == set(words.get("data_description", ())), step_id
+
+
+@pytest.mark.parametrize("section", ["config", "config_subentries"])
+def test_texts_of_results(section: str) -> None:
+    """Each text of a result is one that the flow names, or the ordinary one."""
+    named = {text for name in FLOWS[section] for text in texts(integration()[name].tree)}
+    assert set(section_of(section)["create_entry"]) <= named | {"default"}
+
+
+def test_texts_of_choices() -> None:
+    """Each list to choose from whose items have texts is named by a field."""
+    used = {
+        module.value(key)
+        for module in integration().values()
+        for call in module.calls("SelectSelectorConfig")
+        if (key := keyword(call, "translation_key")) is not None
+    }
+    assert set(english()["selector"]) == used
+
+
+# Issues
+
+
+def _issue_keys(module: Module, key: ast.expr | None) -> set[str]:
+    """Return the keys of a call that raises issues.
+
+    Where the key is worked out, they are those of the module's tuples whose names end in `ISSUES`.
+    """
+    if isinstance(key, ast.Constant):
+        return {str(key.value)}
+    names = {name for name in texts_of_names(module) if name.endswith("ISSUES")}
+    return {item for name in names for item in module.value(ast.Name(name))}
+
+
+def test_texts_of_issues() -> None:
+    """Each issue has a text that is filled, and there is no text for anything else."""
+    issues = english()["issues"]
+    used: set[str] = set()
+    for module in integration().values():
+        for call in module.calls("async_create_issue"):
+            given = keyword(call, "translation_placeholders")
+            names = _keys(given) if isinstance(given, ast.Dict) else set()
+            for key in _issue_keys(module, keyword(call, "translation_key")):
+                used.add(key)
+                for text in leaves(issues[key]).values():
+                    assert placeholders(text) <= names, key
+    assert set(issues) == used
+
+
+def test_texts_of_fixes() -> None:
+    """Each fix shows steps and ends that there are, and each of those has a text somewhere."""
+    module = integration()["repairs"]
+    steps = {
+        str(step_id.value)
+        for call in module.calls("async_show_form")
+        if isinstance(step_id := keyword(call, "step_id"), ast.Constant)
+    }
+    ends = {
+        str(reason.value)
+        for call in module.calls("async_abort")
+        if isinstance(reason := keyword(call, "reason"), ast.Constant)
+    }
+    fixes = [issue["fix_flow"] for issue in english()["issues"].values() if "fix_flow" in issue]
+    assert {step for fix in fixes for step in fix["step"]} == steps
+    assert {reason for fix in fixes for reason in fix.get("abort", ())} == ends
+
+
+# Entities
+
+
+def entity_keys(platform: str) -> set[str]:
+    """Return the translation keys that a platform's entities use."""
+    found = set()
+    module = integration()[platform]
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Assign(targets=[target], value=ast.Constant(value=str() as key)):
+                if names_of(target) == {"_attr_translation_key"}:
+                    found.add(key)
+            case ast.Call(func=func) if any(n.endswith("Description") for n in names_of(func)):
+                if isinstance(key := keyword(node, "translation_key"), ast.Constant):
+                    found.add(str(key.value))
+    return found
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_texts_of_entities(platform: str) -> None:
+    """Each entity with a key has a name, and there is no name for anything else."""
+    names = english()["entity"].get(platform, {})
+    assert set(names) == entity_keys(platform)
+    assert all(words["name"] for words in names.values())
+
+
+def test_no_texts_for_other_platforms() -> None:
+    """Texts and icons are those of platforms that there are."""
+    icons = json.loads((INTEGRATION / "icons.json").read_text("utf-8"))["entity"]
+    assert set(english()["entity"]) <= set(PLATFORMS)
+    assert set(icons) <= set(PLATFORMS)
+    for platform, items in icons.items():
+        assert set(items) <= entity_keys(platform), platform
+        for key, icon in items.items():
+            states = english()["entity"][platform][key].get("state")
+            assert states is None or set(icon.get("state", ())) <= set(states), key
+
+
+@pytest.mark.usefixtures("enable_custom_integrations")
+async def test_texts_of_states(hass: HomeAssistant, set_up: SetUp) -> None:
+    """Each state that a sensor of words can have has a text, and no other."""
+    entry = await set_up()
+    checked = set()
+    for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
+        words = english()["entity"].get(entity.domain, {}).get(entity.translation_key, {})
+        options = (entity.capabilities or {}).get("options")
+        if options is not None:
+            checked.add(entity.translation_key)
+            assert set(words["state"]) == set(options)
+        else:
+            assert "state" not in words
+    assert checked
+
+
+def test_texts_of_obstacles() -> None:
+    """Each reason for which the office mode switch is unavailable has a text, and no other."""
+    attributes = english()["entity"]["switch"]["office_mode"]["state_attributes"]
+    named = set()
+    for name in ("door_commands", "switch"):
+        for node in ast.walk(integration()[name].tree):
+            if isinstance(node, ast.FunctionDef) and node.name in {"obstacle", "_obstacle"}:
+                named |= set(_refusals(node))
+    assert set(attributes["unavailable_because"]["state"]) == named
+
+
+def _refusals(node: ast.AST) -> Iterator[str]:
+    """Yield what a function refuses with, but for what only openings are refused for."""
+    if isinstance(node, ast.If) and "_GIVES_ACCESS" in ast.dump(node.test):
+        return
+    if isinstance(node, ast.Attribute) and names_of(node.value) == {"Refusal"}:
+        yield Refusal[node.attr].value
+    for child in ast.iter_child_nodes(node):
+        yield from _refusals(child)
+
+
+# The rest
+
+
+def test_texts_of_system_health() -> None:
+    """Each line of the system information has a text, and no other."""
+    lines = {
+        str(key.value)
+        for node in ast.walk(integration()["system_health"].tree)
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict)
+        for key in node.value.keys
+        if isinstance(key, ast.Constant)
+    }
+    assert set(english()["system_health"]["info"]) == lines
+
+
+def test_every_section_is_looked_after() -> None:
+    """There is no section of texts that none of these tests reads."""
+    assert set(english()) == {
+        *FLOWS,
+        *("selector", "entity", "exceptions", "issues", "system_health"),
+    }
+    assert set(english()["config_subentries"]) == {"iq"}
+    flow = {"step", "error", "abort", "create_entry"}
+    assert set(section_of("config")) == flow
+    assert set(section_of("config_subentries")) == flow | {"entry_type", "initiate_flow"}
+    assert set(section_of("config_subentries")["initiate_flow"]) == {"user", "reconfigure"}
+    assert set(section_of("options")) == {"step"}
+
+
+def leaves(texts: Mapping[str, Any], path: str = "") -> dict[str, str]:
+    """Return every text by its path."""
+    found: dict[str, str] = {}
+    for key, value in texts.items():
+        where = f"{path}.{key}" if path else key
+        found |= leaves(value, where) if isinstance(value, Mapping) else {where: value}
+    return found
+
+
+@pytest.mark.parametrize(
+    "language", sorted(TRANSLATIONS.glob("*.json")), ids=lambda path: path.stem
+)
+def test_languages_say_the_same(language: Path) -> None:
+    """Each language has a text for each key, filled with the same things."""
+    mine, original = leaves(json.loads(language.read_text("utf-8"))), leaves(english())
+    assert set(mine) == set(original)
+    for path, text in mine.items():
+        assert text.strip() == text != "", path
+        assert placeholders(text) == placeholders(original[path]), path
