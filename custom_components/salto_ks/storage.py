@@ -6,6 +6,7 @@ write at the end. What is kept here must be on disk before the next step is take
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, override
 
 from homeassistant.core import CoreState, HomeAssistant
@@ -32,18 +33,36 @@ class SureStore(Store[dict[str, Any]]):
         """Return the named part of what is kept; None when nothing is kept yet.
 
         Raises StorageError when the file is there and is not understood, so that nobody goes
-        on to write over it. (A file that is no JSON at all is set aside by Home Assistant,
-        which raises an issue of its own about it.)
+        on to write over it. Home Assistant moves a file that is no JSON aside and goes on as if
+        there had been none; here that stays an error, after a restart too, until the file is back
+        or a person has removed the damaged one.
         """
         try:
             data = await self.async_load()
-        except HomeAssistantError as err:
+        except (HomeAssistantError, OSError) as err:
             raise StorageError(f"{self.key} cannot be read") from err
+        except (KeyError, TypeError) as err:
+            raise StorageError(f"{self.key} is not what it should be") from err
         if data is None:
+            await self.hass.async_add_executor_job(self._make_sure_of_nothing)
             return None
         if not isinstance(data, Mapping) or part not in data:
             raise StorageError(f"{self.key} is not what it should be")
         return data[part]
+
+    def _make_sure_of_nothing(self) -> None:
+        """Let "nothing is kept" pass only if there is no file, damaged or not.
+
+        To be run in the executor. Raises StorageError.
+        """
+        path = Path(self.path)
+        if path.exists():
+            raise StorageError(f"{self.key} is not what it should be")
+        aside = max(
+            (found.name for found in path.parent.glob(f"{path.name}.corrupt.*")), default=""
+        )
+        if aside:
+            raise StorageError(f"{self.key} was damaged and has been moved aside to {aside}")
 
     async def async_save_now(self, data: Mapping[str, Any]) -> None:
         """Write and return when it is done. Raises StorageError when it is not."""

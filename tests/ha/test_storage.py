@@ -167,16 +167,68 @@ async def test_file_that_cannot_be_read(hass: HomeAssistant, store: SureStore) -
         await store.async_load_now("secrets")
 
 
-@pytest.mark.parametrize("content", [b'{"version": 1, ', b"", b"\x00\x00\x00"])
+DAMAGED = (b'{"version": 1, ', b"", b"\x00\x00\x00")
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 async def test_file_that_is_no_json(hass: HomeAssistant, store: SureStore, content: bytes) -> None:
-    """A file that is no JSON is set aside under a name of its own, and an issue names it."""
+    """A file that is no JSON is never taken for nothing, though Home Assistant moves it aside."""
     path = path_of(hass, KEY)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
-    assert await store.async_load_now("secrets") is None
-    assert not path.exists()
-    (aside,) = path.parent.glob(f"{KEY}.corrupt.*")
-    assert aside.read_bytes() == content
+    for again in (store, SureStore(hass, version=1, key=KEY)):
+        with pytest.raises(StorageError) as failed:
+            await again.async_load_now("secrets")
+        (aside,) = path.parent.glob(f"{KEY}.corrupt.*")
+        assert aside.read_bytes() == content
+        assert aside.name in str(failed.value)
+        assert not path.exists()
     issues = [issue.translation_placeholders for issue in ir.async_get(hass).issues.values()]
     assert [issue["storage_key"] for issue in issues if issue] == [KEY]
     assert str(aside) in json.dumps(issues)
+
+
+async def test_damaged_file_is_restored(hass: HomeAssistant, store: SureStore) -> None:
+    """With the file back it is read again, whatever else was moved aside earlier."""
+    path_of(hass, KEY).parent.mkdir(exist_ok=True)
+    path_of(hass, KEY).write_bytes(DAMAGED[0])
+    with pytest.raises(StorageError):
+        await store.async_load_now("secrets")
+    write(hass, KEY, {"secrets": [SECRET]})
+    assert await SureStore(hass, version=1, key=KEY).async_load_now("secrets") == [SECRET]
+
+
+async def test_damaged_file_is_given_up(hass: HomeAssistant, store: SureStore) -> None:
+    """Once a person has removed the damaged file everything starts anew."""
+    path = path_of(hass, KEY)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(DAMAGED[0])
+    with pytest.raises(StorageError):
+        await store.async_load_now("secrets")
+    for aside in path.parent.glob(f"{KEY}.corrupt.*"):
+        aside.unlink()
+    assert await store.async_load_now("secrets") is None
+
+
+async def test_damage_of_another_file(hass: HomeAssistant, store: SureStore) -> None:
+    """What was moved aside of a file with a longer or shorter name says nothing about this one."""
+    folder = path_of(hass, KEY).parent
+    folder.mkdir(exist_ok=True)
+    for name in (
+        f"{KEY}s.corrupt.2026-10-25T01:00:00+00:00",
+        "salto_ks.corrupt.2026",
+        f"{KEY}.bak",
+    ):
+        (folder / name).write_bytes(DAMAGED[0])
+    assert await store.async_load_now("secrets") is None
+
+
+@pytest.mark.parametrize("content", [b"{}", b"[]", b"5", b"null", b'{"data": {"secrets": []}}'])
+async def test_file_in_no_frame(hass: HomeAssistant, store: SureStore, content: bytes) -> None:
+    """JSON that is not what Home Assistant writes raises, and is left as it is."""
+    path = path_of(hass, KEY)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    with pytest.raises(StorageError):
+        await store.async_load_now("secrets")
+    assert path.read_bytes() == content
