@@ -1,5 +1,7 @@
 """What it takes to sign commands for one account on one IQ, and where it is kept."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -50,4 +52,19 @@ class CredentialVault(Protocol):
         """Keep a credential; when this returns, it is on disk.
 
         Raises StorageError when it could not be written.
+        """
+
+    def turn(self, key: IqKey) -> asyncio.Lock:
+        """Return the lock to hold for as long as an OTP of this credential is on its way.
+
+        Doors and set-up dialogs share it: each signs with what the other has left behind, and
+        no more wrong OTPs go out at once than the guard allows.
+        """
+
+    async def change(
+        self, key: IqKey, update: Callable[[IqCredential], IqCredential]
+    ) -> IqCredential:
+        """Change a credential as it is now, and return it as it is afterwards.
+
+        Raises KeyError when there is none, and StorageError when it could not be written.
         """

@@ -5,7 +5,8 @@ outliving them: an activated IQ never tells its secret again, so an entry that i
 set up anew must find it here.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -37,6 +38,10 @@ class IqVault:
         self._credentials: dict[IqKey, IqCredential] = {}
         self._stamps: dict[IqKey, datetime] = {}
         self._unreadable: list[Any] = []
+        self._turns: dict[IqKey, asyncio.Lock] = {}
+        self._listeners: dict[object, Callable[[IqKey], None]] = {}
+        self._is_behind = False
+        """Whether the last write failed, so that the disk does not hold what is known here."""
 
     async def async_load(self) -> None:
         """Read the file; a record that cannot be read is kept as it is and written back.
@@ -73,14 +78,65 @@ class IqVault:
         self._stamps[key] = second
         return second
 
+    def turn(self, key: IqKey) -> asyncio.Lock:
+        """Return the lock to hold for as long as an OTP of this credential is on its way."""
+        return self._turns.setdefault(key, asyncio.Lock())
+
+    def subscribe(self, listener: Callable[[IqKey], None]) -> Callable[[], None]:
+        """Have `listener` called soon after each change; the result ends that.
+
+        It is called from the event loop, with the key of the credential, also when the change
+        could not be written. One that fails is logged by the loop and is in nobody's way.
+        """
+        token = object()
+        self._listeners[token] = listener
+
+        def unsubscribe() -> None:
+            self._listeners.pop(token, None)
+
+        return unsubscribe
+
     async def put(self, key: IqKey, credential: IqCredential) -> None:
         """Keep a credential; when this returns, it is on disk.
 
         Raises StorageError when it is not; it is known until the next start all the same.
         """
-        self._credentials[key] = credential
+        if self._credentials.get(key) != credential:
+            self._credentials[key] = credential
+            self._tell(key)
         records = [_to_json(k, c) for k, c in self._credentials.items()]
-        await self._store.async_save_now({"credentials": records + self._unreadable})
+        try:
+            await self._store.async_save_now({"credentials": records + self._unreadable})
+        except StorageError:
+            self._is_behind = True
+            raise
+        self._is_behind = False
+
+    async def change(
+        self, key: IqKey, update: Callable[[IqCredential], IqCredential]
+    ) -> IqCredential:
+        """Change a credential as it is now, and return it as it is afterwards.
+
+        Nothing comes between reading and changing it, so nobody's change is written over with
+        what was known earlier. Where nothing changes nothing is written. Raises KeyError when
+        there is none, StorageError like `put`.
+        """
+        before = self._credentials[key]
+        after = update(before)
+        if after != before or self._is_behind:
+            await self.put(key, after)
+        return after
+
+    def _tell(self, key: IqKey) -> None:
+        """Call the listeners back when the loop has its next turn."""
+        loop = asyncio.get_running_loop()
+        for token in self._listeners:
+            loop.call_soon(self._tell_one, token, key)
+
+    def _tell_one(self, token: object, key: IqKey) -> None:
+        """Call a listener that still listens."""
+        if (listener := self._listeners.get(token)) is not None:
+            listener(key)
 
 
 @singleton(_VAULT, async_=True)

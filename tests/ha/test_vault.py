@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 import stat
 from typing import Any
@@ -10,7 +11,6 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
-from homeassistant.helpers import issue_registry as ir
 import pytest
 
 from custom_components.salto_ks.api.models import IqId, PlatformUserId, SiteId
@@ -222,15 +222,24 @@ async def test_file_that_is_not_understood(
 
 
 async def test_file_that_is_no_json(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:
-    """A file that is no JSON is set aside; site and doors show, and the IQ has to be activated."""
+    """Over a file that is no JSON no new one is begun; with the old one back the doors open."""
     entry = await set_up(iqs=(RECEPTION,))
     await hass.config_entries.async_unload(entry.entry_id)
-    path_of(hass, KEY).write_text('{"version": 1')
+    path = path_of(hass, KEY)
+    good = path.read_bytes()
+    path.write_bytes(good[:-20])
+    for _ in range(2):
+        async with restarted(hass, entry) as (again, same):
+            assert same.state is ConfigEntryState.SETUP_ERROR
+            assert same.error_reason_translation_key == "storage_unreadable"
+            (aside,) = path.parent.glob(f"{KEY}.corrupt.*")
+            assert same.error_reason_translation_placeholders is not None
+            assert aside.name in same.error_reason_translation_placeholders["detail"]
+            assert not path.exists()
+    path.write_bytes(good)
     async with restarted(hass, entry) as (again, same):
-        assert same.state is ConfigEntryState.LOADED
-        assert list(path_of(hass, KEY).parent.glob(f"{KEY}.corrupt.*"))
-        keys = {issue.translation_key for issue in ir.async_get(again).issues.values()}
-        assert keys == {"storage_corruption", "iq_not_activated"}
+        await unlock(again, sim)
+        assert opened(sim)
 
 
 # For each account
@@ -278,6 +287,124 @@ async def test_nothing_shows(hass: HomeAssistant) -> None:
     shown = f"{credential!r} {credential} {vault!r} {vault} {vars(vault)!r} {MINE!r}"
     for secret in ("0123456789ABCDEF", "0042", "0043"):
         assert secret not in shown
+
+
+# Changes and turns
+
+
+async def test_change_starts_from_what_is_known_now(hass: HomeAssistant) -> None:
+    """Two changes at once both count, and both are on disk when they return."""
+    vault = await a_vault(hass)
+    await vault.put(MINE, IqCredential(secret="mine", pin="0001"))
+
+    async def activate() -> IqCredential:
+        return await vault.change(MINE, lambda known: replace(known, activated=True))
+
+    async def reject() -> IqCredential:
+        return await vault.change(
+            MINE, lambda known: replace(known, guard=known.guard.rejected(NOW))
+        )
+
+    await asyncio.gather(activate(), *(reject() for _ in range(3)))
+    expected = IqCredential(
+        secret="mine",
+        pin="0001",
+        activated=True,
+        guard=OtpGuard(rejections=3, held_until=NOW + timedelta(minutes=25)),
+    )
+    assert vault.get(MINE) == expected
+    assert (await a_vault(hass)).get(MINE) == expected
+
+
+async def test_change_of_nothing_writes_nothing(hass: HomeAssistant) -> None:
+    """A change that changes nothing leaves the disk alone, unless the disk has fallen behind."""
+    vault = await a_vault(hass)
+    await vault.put(MINE, IqCredential(secret="mine", pin="0001"))
+    path_of(hass, KEY).unlink()
+    assert await vault.change(MINE, lambda known: known) == vault.get(MINE)
+    assert not path_of(hass, KEY).exists()
+
+    path_of(hass, KEY).mkdir()
+    with pytest.raises(StorageError):
+        await vault.change(MINE, lambda known: replace(known, activated=True))
+    path_of(hass, KEY).rmdir()
+    await vault.change(MINE, lambda known: known)
+    assert (await a_vault(hass)).get(MINE) == vault.get(MINE)
+    path_of(hass, KEY).unlink()
+    await vault.change(MINE, lambda known: known)
+    assert not path_of(hass, KEY).exists()
+
+
+async def test_change_of_nothing_known(hass: HomeAssistant) -> None:
+    """What is not there cannot be changed."""
+    with pytest.raises(KeyError):
+        await (await a_vault(hass)).change(MINE, lambda known: known)
+
+
+async def test_turns(hass: HomeAssistant) -> None:
+    """Whoever works with a credential shares its turn, and no other's."""
+    vault = await a_vault(hass)
+    async with vault.turn(MINE):
+        assert vault.turn(replace(MINE)).locked()
+        assert not vault.turn(OTHERS).locked()
+    assert not vault.turn(MINE).locked()
+
+
+# Listeners
+
+
+async def test_listeners_hear_of_changes(hass: HomeAssistant) -> None:
+    """A listener hears of each change, on disk or not, until it listens no longer."""
+    vault = await a_vault(hass)
+    heard: list[tuple[IqKey, bool]] = []
+
+    def listen(key: IqKey) -> None:
+        known = vault.get(key)
+        heard.append((key, known is not None and known.activated))
+
+    unsubscribe = vault.subscribe(listen)
+    await vault.put(MINE, IqCredential(secret="mine"))
+    await vault.change(MINE, lambda known: replace(known, activated=True))
+    await vault.put(OTHERS, IqCredential(secret="theirs"))
+    await hass.async_block_till_done()
+    assert heard == [(MINE, False), (MINE, True), (OTHERS, False)]
+
+    await vault.put(MINE, IqCredential(secret="mine", activated=True))
+    await hass.async_block_till_done()
+    assert len(heard) == 3
+
+    path_of(hass, KEY).unlink()
+    path_of(hass, KEY).mkdir()
+    with pytest.raises(StorageError):
+        await vault.put(MINE, IqCredential(secret="mine"))
+    await hass.async_block_till_done()
+    assert heard[3:] == [(MINE, False)]
+
+    unsubscribe()
+    unsubscribe()
+    with pytest.raises(StorageError):
+        await vault.put(OTHERS, IqCredential(secret="others"))
+    await hass.async_block_till_done()
+    assert len(heard) == 4
+
+
+async def test_listener_that_fails(hass: HomeAssistant) -> None:
+    """A listener that fails keeps neither the credential from the disk nor others from hearing."""
+    vault = await a_vault(hass)
+    heard: list[IqKey] = []
+    failures: list[object] = []
+    hass.loop.set_exception_handler(lambda _, context: failures.append(context.get("exception")))
+
+    def fail(_: IqKey) -> None:
+        raise RuntimeError("on purpose")
+
+    vault.subscribe(fail)
+    vault.subscribe(heard.append)
+    await vault.put(MINE, IqCredential(secret="mine"))
+    await hass.async_block_till_done()
+    assert heard == [MINE]
+    assert [str(failure) for failure in failures] == ["on purpose"]
+    assert (await a_vault(hass)).get(MINE) is not None
 
 
 # Stamps
