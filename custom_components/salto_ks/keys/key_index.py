@@ -1,0 +1,53 @@
+"""Finds the keys of a booking, and the key that a guest carries."""
+
+from collections.abc import Iterable
+
+from ..domain.ids import BookingId, GuestId, KeyId, PersonId
+from ..domain.keys import KeyRecord
+
+
+class KeyIndex:
+    """Ids of keys by what else is known of them."""
+
+    def __init__(self, records: Iterable[KeyRecord]) -> None:
+        """Start with some keys."""
+        self._bookings: dict[BookingId, frozenset[KeyId]] = {}
+        self._guests: dict[GuestId, KeyId] = {}
+        self._persons: dict[PersonId, KeyId] = {}
+        for record in records:
+            self.add(record)
+
+    def of_booking(self, booking_id: BookingId) -> frozenset[KeyId]:
+        """Return the keys of a booking."""
+        return self._bookings.get(booking_id, frozenset())
+
+    def of_guest(self, guest_id: GuestId) -> KeyId | None:
+        """Return the key that a guest carries."""
+        return self._guests.get(guest_id)
+
+    def of_person(self, person_id: PersonId) -> KeyId | None:
+        """Return the key that a guest carries, by the guest's other id."""
+        return self._persons.get(person_id)
+
+    def add(self, record: KeyRecord) -> None:
+        """Add a key that is not in it."""
+        if record.booking_id is not None:
+            others = self.of_booking(record.booking_id)
+            self._bookings[record.booking_id] = others | {record.key_id}
+        if record.guest is not None:
+            self._guests[record.guest.id] = record.key_id
+            self._persons[record.guest.person_id] = record.key_id
+
+    def remove(self, record: KeyRecord) -> None:
+        """Remove a key, as it was when it was added."""
+        if record.booking_id is not None:
+            others = self.of_booking(record.booking_id) - {record.key_id}
+            if others:
+                self._bookings[record.booking_id] = others
+            else:
+                self._bookings.pop(record.booking_id, None)
+        if record.guest is not None:
+            if self._guests.get(record.guest.id) == record.key_id:
+                del self._guests[record.guest.id]
+            if self._persons.get(record.guest.person_id) == record.key_id:
+                del self._persons[record.guest.person_id]
