@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryError
@@ -100,7 +100,9 @@ async def async_unload_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> 
 async def async_remove_config_entry_device(
     hass: HomeAssistant, entry: SaltoKsConfigEntry, device: dr.DeviceEntry
 ) -> bool:
-    """Let a person remove a device that Salto no longer lists."""
+    """Let a person remove a device that Salto no longer lists, as far as that is known."""
+    if entry.state is not ConfigEntryState.LOADED:
+        return False
     data = entry.runtime_data
     kept = {data.site.site_id, *data.doors.data.known}
     return not any(domain == DOMAIN and key in kept for domain, key in device.identifiers)
