@@ -1,7 +1,7 @@
 """When a key opens: from an instant up to, but not including, another."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Self
 
 _MINUTE = timedelta(minutes=1)
@@ -18,9 +18,11 @@ class AccessWindow:
     ends_at: datetime
 
     def __post_init__(self) -> None:
-        """Refuse what is no window."""
+        """Refuse what is no window; keep UTC, since two instants of one zone compare by wall clock."""
         if self.starts_at.tzinfo is None or self.ends_at.tzinfo is None:
             raise ValueError("a window is made of aware instants")
+        object.__setattr__(self, "starts_at", self.starts_at.astimezone(UTC))
+        object.__setattr__(self, "ends_at", self.ends_at.astimezone(UTC))
         if self.ends_at <= self.starts_at:
             raise ValueError("a window ends after it starts")
 
@@ -48,29 +50,29 @@ class LocalWindow:
     starts: datetime
     ends: datetime
     widened: bool
-    """Whether an end had to be moved because its hour comes twice."""
+    """Whether an end is in the hour that comes twice, so that the door may open longer."""
 
 
 def on_wall_clock(window: AccessWindow, zone: tzinfo) -> LocalWindow:
     """Write a window in the naive local time of an IQ, the only kind Salto takes (CODE, DOC).
 
     In the hour that comes twice when summer time ends, a wall clock cannot tell the two passes
-    apart. An end that falls into it is moved out of it where otherwise the window would have a
-    hole, so that no guest stands before a closed door; the door then opens for at most one hour
-    that the window does not have.
+    apart. A window that has part of both gets all of both, as it would have a hole otherwise,
+    and no guest shall stand before a closed door. So the door opens for at most one hour before
+    the window and one after it.
     """
     window = window.to_minutes()
     start, end = window.starts_at.astimezone(zone), window.ends_at.astimezone(zone)
     starts, ends = _naive(start), _naive(end)
-    if start.fold == 0:
-        while _comes_twice(starts, zone) and _comes_twice(starts - _MINUTE, zone):
-            starts -= _MINUTE
-    if end.fold == 1:
+    if start.fold == 0 and _comes_twice(starts, zone):
+        first = _first_of_hour(starts, zone)
+        if _second_pass(first, zone) < window.ends_at:
+            starts = first
+    if end.fold == 1 and window.starts_at < _second_pass(_first_of_hour(ends, zone), zone):
         while _comes_twice(ends, zone):
             ends += _MINUTE
-    moved = (starts, ends) != (_naive(start), _naive(end))
-    ambiguous = _comes_twice(starts, zone) or _comes_twice(ends, zone)
-    return LocalWindow(starts, ends, widened=moved or ambiguous)
+    ambiguous = any(_comes_twice(_naive(local), zone) for local in (start, end))
+    return LocalWindow(starts, ends, widened=ambiguous)
 
 
 def _naive(local: datetime) -> datetime:
@@ -81,3 +83,15 @@ def _comes_twice(naive: datetime, zone: tzinfo) -> bool:
     """Tell whether a wall clock shows this time twice."""
     first, second = (naive.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
     return first is not None and second is not None and first > second
+
+
+def _first_of_hour(naive: datetime, zone: tzinfo) -> datetime:
+    """Return the first of the times that come twice, given one of them."""
+    while _comes_twice(naive - _MINUTE, zone):
+        naive -= _MINUTE
+    return naive
+
+
+def _second_pass(first: datetime, zone: tzinfo) -> datetime:
+    """Return the instant at which a time comes for the second time."""
+    return first.replace(tzinfo=zone, fold=1).astimezone(UTC)
