@@ -5,6 +5,7 @@ Version 1.2 for everything but time schedules, which were only ever seen at 1.1 
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 import re
 from typing import Final
 
@@ -25,6 +26,13 @@ from .parsing import identifier, json_object
 from .transport import Answer
 
 _PIN: Final = re.compile(r"[0-9]{4,10}")
+
+
+class CustomPinField(StrEnum):
+    """Names that the field of a chosen PIN may have; no source tells which it is (UNK)."""
+
+    PIN = "pin"
+    PIN_CODE = "pin_code"
 
 
 class AccessApi:
@@ -99,7 +107,8 @@ class AccessApi:
     async def new_pin(self, user_id: SiteUserId) -> str:
         """Have Salto make a keypad PIN, and return it: this once, it is never shown again (MEAS).
 
-        A PIN that the user had before is dead.
+        A PIN that the user had before is dead. Raises SaltoKsUnexpectedResponseError, which never
+        quotes the answer, where that holds no PIN: the old one is dead then all the same.
         """
         answer = await self._caller.write(
             "PUT",
@@ -113,12 +122,17 @@ class AccessApi:
             raise SaltoKsUnexpectedResponseError("the answer holds no PIN")
         return pin
 
-    async def set_custom_pin(self, user_id: SiteUserId, keypad_pin: str) -> None:
-        """Set a keypad PIN of our choice, with the feature `custom_pin` only (DOC; field UNK)."""
+    async def set_custom_pin(
+        self, user_id: SiteUserId, keypad_pin: str, field: CustomPinField = CustomPinField.PIN
+    ) -> None:
+        """Set a keypad PIN of our choice, with the feature `custom_pin` only (DOC).
+
+        What the field of the body is called is not known (UNK); see `CustomPinField`.
+        """
         await self._caller.write(
             "PUT",
             "/v1.2/sites/{site}/users/{user}/pin/custom",
-            body={"pin": keypad_pin},
+            body={field.value: keypad_pin},
             secrets=(keypad_pin,),
             site=self._site_id,
             user=user_id,
@@ -216,8 +230,11 @@ class AccessApi:
             group=group_id,
         )
 
-    async def create_schedule(self, group_id: AccessGroupId, times: ScheduleTimes) -> TimeSchedule:
-        """Add a time schedule; without one a group never reaches a door (MEAS)."""
+    async def create_schedule(self, group_id: AccessGroupId, times: ScheduleTimes) -> ScheduleId:
+        """Add a time schedule; without one a group never reaches a door (MEAS).
+
+        Of the answer only the id was measured, so nothing else of it is read.
+        """
         answer = await self._caller.write(
             "POST",
             "/v1.1/sites/{site}/access_groups/{group}/time_schedules",
@@ -225,7 +242,7 @@ class AccessApi:
             site=self._site_id,
             group=group_id,
         )
-        return TimeSchedule.from_api(_json(answer))
+        return ScheduleId(identifier(json_object(_json(answer), "a new time schedule"), "id"))
 
     async def change_schedule(
         self, group_id: AccessGroupId, schedule_id: ScheduleId, times: ScheduleTimes

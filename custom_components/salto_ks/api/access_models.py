@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Final, NewType, Self
 
+from .exceptions import SaltoKsUnexpectedResponseError
 from .models import PlatformUserId, SiteUserId, SubscriptionState
 from .parsing import (
     JsonObject,
@@ -17,6 +18,8 @@ from .parsing import (
 
 AccessGroupId = NewType("AccessGroupId", str)
 ScheduleId = NewType("ScheduleId", str)
+
+_DATE_ONLY: Final = len("2026-01-02")
 
 WEEKDAYS: Final = (
     "monday",
@@ -38,10 +41,12 @@ class SiteUser:
     platform_id: PlatformUserId
     """For access groups and entries (MEAS)."""
     alias: str
-    subscription_state: SubscriptionState | str
+    subscription_state: SubscriptionState | str | None
+    """None where Salto does not tell; that is no seat, since a missing one is silent (MEAS)."""
     use_pin: bool
     blocked: bool
     expires_at: datetime | None
+    """None where Salto gives none, or none that can be read."""
 
     @classmethod
     def from_api(cls, raw: object) -> Self:
@@ -51,9 +56,7 @@ class SiteUser:
             id=SiteUserId(identifier(data, "id")),
             platform_id=platform_id_of(data),
             alias=text(data, "alias"),
-            subscription_state=known(
-                SubscriptionState, data, "subscription_state", SubscriptionState.SUBSCRIBED
-            ),
+            subscription_state=_subscription_state(data),
             use_pin=boolean(data, "use_pin"),
             blocked=boolean(data, "blocked"),
             expires_at=optional_instant(data, "expires_at"),
@@ -61,7 +64,7 @@ class SiteUser:
 
     @property
     def has_seat(self) -> bool:
-        """Tell whether it takes a seat; without one no PIN of it opens anything (MEAS)."""
+        """Tell whether Salto says that it has a seat; without one no PIN opens anything (MEAS)."""
         return self.subscription_state == SubscriptionState.SUBSCRIBED
 
 
@@ -126,16 +129,20 @@ class TimeSchedule:
 
     @classmethod
     def from_api(cls, raw: object) -> Self:
-        """Read a time schedule; seconds may come back altered (MEAS)."""
+        """Read a time schedule; seconds may come back altered (MEAS).
+
+        Raises SaltoKsUnexpectedResponseError for a date or time that cannot be read: it must not
+        pass for "for ever".
+        """
         data = json_object(raw, "a time schedule")
         return cls(
             id=ScheduleId(identifier(data, "id")),
             times=ScheduleTimes(
-                starts=_local(data, "start_date"),
-                ends=_local(data, "end_date"),
+                starts=_local(data, "start_date", time(0, 0, 0)),
+                ends=_local(data, "end_date", time(23, 59, 59)),
                 days=frozenset(day for day in WEEKDAYS if boolean(data, day)),
-                opens=_time_of_day(data, "start_time", time(0, 0, 0)),
-                closes=_time_of_day(data, "end_time", time(23, 59, 59)),
+                opens=_time_of_day(data, "start_time"),
+                closes=_time_of_day(data, "end_time"),
             ),
         )
 
@@ -146,17 +153,32 @@ def platform_id_of(data: JsonObject) -> PlatformUserId:
     return PlatformUserId(identifier(profile, "id"))
 
 
-def _local(data: JsonObject, key: str) -> datetime | None:
-    """Read a naive local time; a zone, should one ever come along, is not ours to apply."""
-    try:
-        return datetime.fromisoformat(text(data, key)).replace(tzinfo=None)
-    except ValueError:
+def _subscription_state(data: JsonObject) -> SubscriptionState | str | None:
+    """Read what Salto says of a seat; None when it says nothing."""
+    if not text(data, "subscription_state"):
         return None
+    return known(SubscriptionState, data, "subscription_state", SubscriptionState.SUSPENDED)
 
 
-def _time_of_day(data: JsonObject, key: str, default: time) -> time:
+def _local(data: JsonObject, key: str, whole_day: time) -> datetime | None:
+    """Read a naive local time; a zone, should one ever come along, is not ours to apply.
+
+    Null is "from now" or "for ever", and a date alone stands for the whole day (DOC).
+    """
+    value = data.get(key)
+    if value is None:
+        return None
+    written = text(data, key)
+    try:
+        moment = datetime.fromisoformat(written).replace(tzinfo=None)
+    except ValueError:
+        raise SaltoKsUnexpectedResponseError(f"field {key} is no date and time") from None
+    return datetime.combine(moment, whole_day) if len(written) <= _DATE_ONLY else moment
+
+
+def _time_of_day(data: JsonObject, key: str) -> time:
     """Read a time of day."""
     try:
         return time.fromisoformat(text(data, key)).replace(tzinfo=None)
     except ValueError:
-        return default
+        raise SaltoKsUnexpectedResponseError(f"field {key} is no time of day") from None

@@ -6,7 +6,8 @@ plan stay as they are.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import timedelta
+from typing import Final, Protocol
 
 from ..domain.ids import DoorId, GroupId, GuestId, KeyId, PersonId
 from ..domain.keys import KeyProblem, KeyRecord
@@ -32,6 +33,9 @@ class Issued:
 
     record: KeyRecord
     keypad_pin: str = field(repr=False)
+    leftovers: bool = False
+    """Whether a creation without an answer may have left a twin that a listing shows only later:
+    then `remove_spares` has to be called once `UNSEEN_FOR` has passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,28 +73,49 @@ class Observation:
 class KeyFailedError(Exception):
     """A key could not be brought to where it was wanted, and trying again does not help."""
 
-    def __init__(self, problem: KeyProblem, detail: str = "") -> None:
-        """Remember why; `detail` is the vendor's answer, never a secret."""
+    def __init__(self, problem: KeyProblem, detail: str = "", *, leftovers: bool = False) -> None:
+        """Remember why; `detail` is the vendor's answer, never a secret.
+
+        `leftovers` tells that something of a key that was to be issued may still be there: it
+        could not be taken back, or a creation without an answer may show only later.
+        """
         super().__init__(f"{problem.value}: {detail}" if detail else problem.value)
         self.problem = problem
         self.detail = detail
+        self.leftovers = leftovers
+
+
+UNSEEN_FOR: Final = timedelta(minutes=5)
+"""How long something new may be missing from listings. Only then does a listing without it mean
+that it does not exist."""
 
 
 class KeyProvider(Protocol):
     """Issues, changes and takes back keys.
 
     Each method either reaches its end or raises: KeyFailedError for what is final, an error of
-    the client for what may work later. Each may be repeated after any interruption.
+    the client for what may work later (for a refused login: after a new one). Cancelled at any
+    point, a method leaves nothing behind but what carries the key's marker.
     """
 
     async def capabilities(self) -> Capabilities:
         """Tell what can be done at the site now."""
 
     async def issue(self, record: KeyRecord, choose_pin: ChoosePin | None) -> Issued:
-        """Bring a key into being; nothing is left behind when that fails for good."""
+        """Bring a key into being, anew: what the record has at the key system is ignored.
+
+        It touches nothing but what it makes itself. After KeyFailedError nothing of that is left,
+        unless its `leftovers` says so; after an error of the client, or a cancellation, something
+        may be. Then `remove(key_id, None)` comes before another attempt, and once more when
+        `UNSEEN_FOR` has passed since.
+        """
 
     async def change(self, record: KeyRecord, wanted: KeyRecord) -> KeyRecord:
-        """Move window and doors of a key; its PIN stays."""
+        """Move window and doors of a key to those of `wanted`; its PIN stays.
+
+        A status of SUSPENDED in `wanted` says that the key has no seat now. May be repeated with
+        the same records after any failure, which can leave the key between the two.
+        """
 
     async def suspend(self, record: KeyRecord) -> KeyRecord:
         """Take a key's effect and seat, and keep all else."""
@@ -99,16 +124,23 @@ class KeyProvider(Protocol):
         """Give a suspended key its seat and effect back."""
 
     async def rotate(self, record: KeyRecord, choose_pin: ChoosePin | None) -> str:
-        """Replace a key's PIN; the old one is dead."""
+        """Replace a key's PIN; the old one is dead.
+
+        After KeyFailedError the old PIN still counts, except with PIN_LOST; after an error of the
+        client nobody knows which PIN counts, until another call succeeds.
+        """
 
     async def remove(self, key_id: KeyId, record: KeyRecord | None) -> None:
-        """Remove all that carries a key's marker or is in its record; gone already is fine."""
+        """Remove all that carries a key's marker or is in its record; gone already is fine.
+
+        What is younger than `UNSEEN_FOR` and not in the record may not be listed yet.
+        """
 
     async def remove_spares(self, record: KeyRecord) -> int:
         """Remove what carries a key's marker and is not in its record; return how much."""
 
     async def observe(self) -> Observation:
-        """List what of ours is at the site."""
+        """List what of ours is at the site; what was removed just now may still be in it."""
 
     async def set_membership(self, record: KeyRecord, *, member: bool) -> KeyRecord:
         """Have the guest join or leave the key's groups."""

@@ -7,20 +7,24 @@ already is repeated only by those who know that repeating is harmless.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from time import monotonic
+import time
 from typing import Final
 
 from ..api.exceptions import (
     SaltoKsConnectionError,
     SaltoKsError,
     SaltoKsForbiddenError,
+    SaltoKsHardwareError,
     SaltoKsNotFoundError,
     SaltoKsRateLimitError,
+    SaltoKsResponseError,
     SaltoKsServerError,
+    SaltoKsUnexpectedResponseError,
 )
 
 RATE_WINDOW: Final = 60.0
 TRIES: Final = 5
+MAKINGS: Final = 3
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 
@@ -28,33 +32,52 @@ SETTLING: Final = 90.0
 """Seconds in which a new guest may still be unknown to parts of Salto; about 60 were seen (MEAS)."""
 SETTLING_PAUSE: Final = 5.0
 
+LONG_AGO: Final = float("-inf")
+"""The creation of a guest that has settled."""
+
 FORBIDDEN_YET: Final = 2203
 UNKNOWN_YET: Final = 2202
 
 type Sleep = Callable[[float], Awaitable[None]]
+type Monotonic = Callable[[], float]
+
+
+def monotonic() -> float:
+    """Tell the seconds of a clock that only goes forward; looked up at each call."""
+    return time.monotonic()
 
 
 class WriteRate:
     """At most so many writes in any minute, over all that a site's manager does."""
 
-    def __init__(self, per_minute: int, *, sleep: Sleep = asyncio.sleep) -> None:
-        """Allow `per_minute` writes a minute."""
+    def __init__(
+        self, per_minute: int, *, sleep: Sleep = asyncio.sleep, monotonic: Monotonic = monotonic
+    ) -> None:
+        """Allow `per_minute` writes a minute. Raises ValueError for less than one."""
+        if per_minute < 1:
+            raise ValueError("at least one write a minute is needed")
         self._per_minute = per_minute
         self._sleep = sleep
+        self._monotonic = monotonic
         self._sent: deque[float] = deque()
-        self._closed_until = 0.0
+        self._closed_until = LONG_AGO
         self._turn = asyncio.Lock()
 
     async def wait(self) -> None:
         """Wait until one more write may be sent, and count it."""
         async with self._turn:
-            while (pause := self._pause(monotonic())) > 0:
+            while (pause := self._pause(self._monotonic())) > 0:
                 await self._sleep(pause)
-            self._sent.append(monotonic())
+            self._sent.append(self._monotonic())
+
+    async def wait_open(self) -> None:
+        """Wait until Salto takes requests again; for reads, which are not counted."""
+        while (pause := self._closed_until - self._monotonic()) > 0:
+            await self._sleep(pause)
 
     def close_for(self, seconds: float) -> None:
-        """Let nobody write for so long: Salto has said that it is too much."""
-        self._closed_until = max(self._closed_until, monotonic() + seconds)
+        """Let nobody ask anything for so long: Salto has said that it is too much."""
+        self._closed_until = max(self._closed_until, self._monotonic() + seconds)
 
     def _pause(self, now: float) -> float:
         """Return how long to wait before the next write."""
@@ -65,7 +88,10 @@ class WriteRate:
 
 
 class Writer:
-    """Sends the writes of one site."""
+    """Sends the writes of one site, and the reads that belong to them.
+
+    All waiting goes through `sleep` and is measured by `monotonic`, so that a test can move it.
+    """
 
     def __init__(
         self,
@@ -73,23 +99,28 @@ class Writer:
         *,
         jitter: Callable[[], float],
         sleep: Sleep = asyncio.sleep,
+        monotonic: Monotonic = monotonic,
     ) -> None:
         """Keep to `rate`; `jitter` gives a factor between 0.5 and 1.5 for each pause."""
         self._rate = rate
         self._jitter = jitter
         self._sleep = sleep
+        self.monotonic = monotonic
 
     async def once[T](self, send: Callable[[], Awaitable[T]]) -> T:
         """Send a write whose repetition would do something twice.
 
-        Only a 429 is waited out: such a request was not acted on. Raises everything else.
+        Only a 429 is waited out, for as long as Salto says or longer each time: such a request was
+        not acted on. Raises everything else.
         """
+        pause = FIRST_PAUSE
         for _ in range(TRIES - 1):
             await self._rate.wait()
             try:
                 return await send()
             except SaltoKsRateLimitError as err:
-                self._rate.close_for(err.retry_after or FIRST_PAUSE)
+                self._rate.close_for(err.retry_after or pause * self._jitter())
+                pause = min(pause * 2, LONGEST_PAUSE)
         await self._rate.wait()
         return await send()
 
@@ -99,36 +130,58 @@ class Writer:
         for _ in range(TRIES - 1):
             try:
                 return await self.once(send)
-            except SaltoKsConnectionError, SaltoKsServerError:
-                await self._sleep(pause * self._jitter())
-                pause = min(pause * 2, LONGEST_PAUSE)
+            except SaltoKsError as err:
+                if not may_have_happened(err):
+                    raise
+            await self._sleep(pause * self._jitter())
+            pause = min(pause * 2, LONGEST_PAUSE)
         return await self.once(send)
+
+    async def anew[T](
+        self, make: Callable[[], Awaitable[T]], *, tidy: Callable[[], Awaitable[None]]
+    ) -> T:
+        """Make what must not be there twice, again while nobody knows whether it was made.
+
+        Before another try `tidy` looks after what the one before may have left.
+        """
+        for _ in range(MAKINGS - 1):
+            try:
+                return await make()
+            except SaltoKsError as err:
+                if not may_have_happened(err):
+                    raise
+            await tidy()
+            await self._sleep(FIRST_PAUSE * self._jitter())
+        return await make()
 
     async def read[T](self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask something, again while Salto does not answer; costs nothing of the rate."""
         pause = FIRST_PAUSE
         for _ in range(TRIES - 1):
+            await self._rate.wait_open()
             try:
                 return await ask()
-            except (SaltoKsConnectionError, SaltoKsServerError, SaltoKsRateLimitError) as err:
-                wanted = err.retry_after if isinstance(err, SaltoKsRateLimitError) else None
-                await self._sleep(wanted or pause * self._jitter())
-                pause = min(pause * 2, LONGEST_PAUSE)
+            except SaltoKsRateLimitError as err:
+                self._rate.close_for(err.retry_after or pause * self._jitter())
+            except SaltoKsConnectionError, SaltoKsServerError:
+                await self._sleep(pause * self._jitter())
+            pause = min(pause * 2, LONGEST_PAUSE)
+        await self._rate.wait_open()
         return await ask()
 
-    async def settled[T](self, send: Callable[[], Awaitable[T]], *, code: int, since: float) -> T:
+    async def settled[T](self, send: Callable[[], Awaitable[T]], *, since: float) -> T:
         """Repeat a write about a guest that parts of Salto do not know yet (MEAS).
 
         `since` is the monotonic time of the guest's creation. A refusal of a guest that is
-        older than `SETTLING` is a real one and is raised.
+        older than `SETTLING` is a real one and is raised; so is one with another reason.
         """
         while True:
             try:
                 return await self.repeated(send)
             except (SaltoKsForbiddenError, SaltoKsNotFoundError) as err:
-                if err.code != code or monotonic() - since >= SETTLING:
+                if not _is_young(err) or self.monotonic() - since >= SETTLING:
                     raise
-            await self._sleep(SETTLING_PAUSE * self._jitter())
+            await self.pause()
 
     async def gone(self, send: Callable[[], Awaitable[None]]) -> None:
         """Send a removal; what is gone already counts as removed."""
@@ -137,7 +190,35 @@ class Writer:
         except SaltoKsNotFoundError:
             return
 
+    async def pause(self) -> None:
+        """Give Salto a moment to settle."""
+        await self._sleep(SETTLING_PAUSE * self._jitter())
+
+
+def _is_young(err: SaltoKsForbiddenError | SaltoKsNotFoundError) -> bool:
+    """Tell whether a refusal is one that a new guest gets, and settled ones do not (MEAS)."""
+    if isinstance(err, SaltoKsForbiddenError):
+        return err.code == FORBIDDEN_YET
+    return err.code == UNKNOWN_YET
+
+
+def may_have_happened(err: SaltoKsError) -> bool:
+    """Tell whether nobody knows if Salto has acted: no answer, none of Salto's, or a failure."""
+    if isinstance(err, SaltoKsHardwareError):
+        return err.status >= 500 or err.status == 408
+    return isinstance(
+        err, SaltoKsConnectionError | SaltoKsServerError | SaltoKsUnexpectedResponseError
+    )
+
+
+def is_final(err: SaltoKsError) -> bool:
+    """Tell whether Salto has understood and refused, so that sending it again does not help."""
+    return isinstance(err, SaltoKsResponseError) and not is_passing(err)
+
 
 def is_passing(err: SaltoKsError) -> bool:
-    """Tell whether an error may go away by itself, so that trying again later makes sense."""
-    return isinstance(err, SaltoKsConnectionError | SaltoKsServerError | SaltoKsRateLimitError)
+    """Tell whether an error may go away by itself, so that trying again later makes sense.
+
+    A refused login does not; it is no property of the key either, and is mended by a new login.
+    """
+    return may_have_happened(err) or isinstance(err, SaltoKsRateLimitError)
