@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import inspect
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from homeassistant.config_entries import ConfigFlow
 from homeassistant.const import Platform
@@ -14,12 +14,12 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 import pytest
 
+from custom_components.salto_ks import errors
 from custom_components.salto_ks.api.exceptions import AuthFailure, Endpoint, SaltoKsError
 from custom_components.salto_ks.domain.refusals import CommandRefusedError, Refusal
 from custom_components.salto_ks.errors import (
     KNOWN_ERRORS,
     KnownError,
-    action_error_key,
     error_key,
     error_placeholders,
     form_error,
@@ -95,6 +95,17 @@ def errors_of_actions() -> list[KnownError]:
     return [error for error in known_errors() if is_met(error)]
 
 
+def action_keys(error: KnownError) -> set[str]:
+    """Return the keys by which an error is called outside of flows, one for each table."""
+    found = set()
+    for name, table in vars(errors).items():
+        if name.endswith("error_key"):
+            (taken, _) = get_type_hints(table).values()
+            if isinstance(error, getattr(taken, "__value__", taken)):
+                found.add(table(error))
+    return found
+
+
 def errors_of_flows() -> list[KnownError]:
     """Return those that can be met in flows: of our own refusals only those of the activation."""
     named = {
@@ -136,6 +147,22 @@ def raised(module: Module) -> Iterator[tuple[str, set[str] | None, str]]:
             yield str(key.value), names, f"{module.name}:{call.lineno}"
 
 
+def replaced(module: Module) -> dict[str, str]:
+    """Return which keys a module puts in the place of others.
+
+    They are in mappings of texts to texts whose names end in `ERRORS`.
+    """
+    names = {name for name in texts_of_names(module) if name.endswith("ERRORS")}
+    tables = [module.value(ast.Name(name)) for name in names]
+    return {
+        key: value
+        for table in tables
+        if isinstance(table, Mapping)
+        for key, value in table.items()
+        if isinstance(value, str)
+    }
+
+
 def _keys(node: ast.Dict) -> set[str]:
     return {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
 
@@ -145,13 +172,17 @@ def test_texts_of_exceptions() -> None:
     exceptions = english()["exceptions"]
     used = set()
     for error in errors_of_actions():
-        for key in (error_key(error), action_error_key(error)):
+        for key in action_keys(error):
             used.add(key)
             assert placeholders(exceptions[key]["message"]) <= set(error_placeholders(error)), key
     for module in integration().values():
         for key, given, where in raised(module):
             used.add(key)
             assert given in (placeholders(exceptions[key]["message"]), None), where
+        for key, other in replaced(module).items():
+            used.add(other)
+            texts_of_both = [exceptions[name]["message"] for name in (key, other)]
+            assert placeholders(texts_of_both[1]) <= placeholders(texts_of_both[0]), other
     assert set(exceptions) == used
 
 
