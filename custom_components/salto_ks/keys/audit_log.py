@@ -111,7 +111,7 @@ class AuditLog:
         last = _month(query.until or _NEWEST)
         for month, path in sorted(self._months(), reverse=True):
             if first <= month <= last and len(found) < query.limit:
-                lines = path.read_bytes().splitlines()
+                lines = reversed(path.read_bytes().splitlines())
                 found += sorted(_chosen(lines, query), key=lambda line: line.at, reverse=True)
         return tuple(found[: query.limit])
 

@@ -15,6 +15,7 @@ from homeassistant.helpers.json import json_dumps
 from homeassistant.util.json import json_loads
 
 from ..domain.ids import (
+    INSTANCE_LENGTH,
     BookingId,
     DoorId,
     GroupId,
@@ -136,7 +137,7 @@ def head_from_json(data: Json) -> Head:
     """Read the file of the intents. Raises ValueError when it makes no sense as a whole."""
     try:
         head = Head(
-            instance=_word(data["instance"]),
+            instance=_instance(data["instance"]),
             highest_number=_number(data["highest_number"]),
             highest_serial=_number(data["highest_serial"]),
             shards={_number(shard) for shard in data["shards"]},
@@ -170,7 +171,7 @@ def shard_to_json(shard: Shard) -> dict[str, Any]:
 def shard_from_json(number: int, data: Json) -> Shard:
     """Read a file of keys. Raises ValueError when it makes no sense as a whole."""
     try:
-        shard = Shard(instance=_word(data["instance"]))
+        shard = Shard(instance=_instance(data["instance"]))
         shard.finished = {
             key_id_of(shard.instance, _own_number(name)): _number(serial)
             for name, serial in dict(data["finished"]).items()
@@ -398,6 +399,14 @@ def _word(value: object) -> str:
     """Take a text that says something."""
     if not (text := _text(value)):
         raise ValueError("an empty text")
+    return text
+
+
+def _instance(value: object) -> str:
+    """Take what tells the keys of one ledger from those of another."""
+    text = _text(value)
+    if len(text) != INSTANCE_LENGTH or not (text.isascii() and text.isalnum()):
+        raise ValueError("not an instance")
     return text
 
 

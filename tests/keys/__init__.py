@@ -1,0 +1,1 @@
+"""Tests of how keys are made, kept and taken back."""
