@@ -76,7 +76,7 @@ def names_in(folder: Path) -> list[str]:
 def test_line_comes_back(line: AuditLine) -> None:
     """A line that was written is read as it was, and is one line."""
     text = encode_line(line)
-    assert len(text.splitlines()) == 1
+    assert len(text.encode().splitlines()) == 1
     assert decode_line(text) == decode_line(text.encode()) == line
 
 
