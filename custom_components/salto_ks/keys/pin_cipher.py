@@ -73,7 +73,7 @@ class PinCipher:
         fernet = self._available()
         try:
             return fernet.decrypt(sealed_pin).decode()
-        except InvalidToken, UnicodeError:
+        except InvalidToken, ValueError:
             raise PinUnreadableError("the PIN cannot be read") from None
 
     def _available(self) -> Fernet:
