@@ -19,6 +19,7 @@ from .coordinator import (
 )
 from .devices import SiteDevices, async_device_ids
 from .door_commands import DoorCommands
+from .iq_credential import IqKey
 from .iq_vault import async_get_iq_vault
 from .issues import IqIssues, async_remove_iq_issues
 from .session import async_create_session, create_client_from
@@ -55,35 +56,38 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
 
     issues = IqIssues(hass, entry)
 
-    @callback
-    def guard_changed(iq_id: IqId) -> None:
-        issues.async_update()
-        doors.async_tell(iq_id)
-
+    set_up_iqs = _set_up_iqs(entry)  # When it changes the entry is loaded anew.
     commands = DoorCommands(
         client,
         vault,
         site_id=site_id,
         user_id=site.data.member.platform_id,
-        set_up_iqs=lambda: _set_up_iqs(entry),
+        set_up_iqs=lambda: set_up_iqs,
         is_active=lambda: states.is_active(site_id),
         clock=dt_util.utcnow,
-        on_guard_change=guard_changed,
         on_outcome=doors.async_note_outcome,
     )
     entry.runtime_data = SaltoKsData(
         client=client, vault=vault, states=states, commands=commands, doors=doors, site=site
     )
     devices = SiteDevices(hass, entry)
-    devices.async_update()
+    await devices.async_begin()
     entry.async_on_unload(doors.async_add_listener(devices.async_update))
 
     @callback
     def site_changed() -> None:
         devices.async_update()
+        issues.async_update()
         doors.async_tell(*doors.data.iqs)
 
+    @callback
+    def credential_changed(key: IqKey) -> None:
+        if key.site_id == site_id:
+            issues.async_update()
+            doors.async_tell(key.iq_id)
+
     entry.async_on_unload(site.async_add_listener(site_changed))
+    entry.async_on_unload(vault.subscribe(credential_changed))
     issues.async_update()
     entry.async_on_unload(lambda: async_remove_iq_issues(hass, entry))
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)

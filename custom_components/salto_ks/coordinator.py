@@ -33,6 +33,7 @@ from .errors import action_error_key, error_placeholders, raised_as_home_assista
 from .iq_vault import IqVault
 from .listeners import KeyedListeners
 from .site_state import SiteStates
+from .turns import LoopTurns
 
 type SaltoKsConfigEntry = ConfigEntry[SaltoKsData]
 
@@ -42,6 +43,12 @@ READ_AGAIN_AFTER: Final = (4, 4, 8, 16, 32, 64, 128)
 The lock's open time is 1 to 240 s (DOC); the ordinary poll goes on beside this.
 """
 
+LONGEST_PAUSE: Final = 300.0
+"""Seconds after which a site is polled again, whatever `Retry-After` said."""
+
+POLL_ERRORS: Final = {"cannot_connect": "poll_without_answer", "server_error": "poll_failed"}
+"""Texts of a poll instead of those of a command, after which nobody knows what was done."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorsSnapshot:
@@ -49,8 +56,14 @@ class DoorsSnapshot:
 
     locks: Mapping[LockId, Lock]
     iqs: Mapping[IqId, Iq]
+    missing: Mapping[LockId, Lock]
+    """Locks that this poll lacks and that are not believed to be gone, as they were told last."""
     known: frozenset[str]
-    """Ids of this poll, and those that were missing from it for the first time."""
+    """Ids of this poll, and those that are missing and not believed to be gone."""
+
+    def lock(self, lock_id: LockId) -> Lock:
+        """Return a lock as it was told last, in this poll or before. Raises KeyError."""
+        return self.locks[lock_id] if lock_id in self.locks else self.missing[lock_id]
 
     def iq_of(self, lock: Lock) -> Iq | None:
         """Return the IQ that a lock hangs on, if it is listed."""
@@ -103,6 +116,7 @@ class SaltoKsCoordinator[DataT](DataUpdateCoordinator[DataT]):
         )
         self.client = client
         self.site_id = site_id
+        self.turns = LoopTurns(hass.loop)
         self._keyed = KeyedListeners(hass.loop)
         self._told: DataT | None = None
         self._told_success = True
@@ -148,16 +162,16 @@ class SaltoKsCoordinator[DataT](DataUpdateCoordinator[DataT]):
         """Read, and say what went wrong in words that fit."""
         try:
             return await self._async_read()
-        except SaltoKsAuthError as err:
-            raise ConfigEntryAuthFailed(
-                translation_domain=DOMAIN, translation_key="auth_failed"
-            ) from err
         except SaltoKsError as err:
+            if isinstance(err, SaltoKsAuthError) and err.failure.mends_with_credentials:
+                raise ConfigEntryAuthFailed(
+                    translation_domain=DOMAIN, translation_key="auth_failed"
+                ) from err
             raise UpdateFailed(
                 translation_domain=DOMAIN,
-                translation_key=action_error_key(err),
+                translation_key=POLL_ERRORS.get(key := action_error_key(err), key),
                 translation_placeholders=error_placeholders(err),
-                retry_after=err.retry_after if isinstance(err, SaltoKsRateLimitError) else None,
+                retry_after=_retry_after(err),
             ) from err
 
     @abstractmethod
@@ -210,10 +224,19 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
         seconds = entry.options.get(CONF_POLLING_INTERVAL, POLLING_INTERVAL.default)
         interval = timedelta(seconds=seconds)
         super().__init__(hass, entry, client, site_id, name="doors", interval=interval)
+        self._bolts = KeyedListeners(hass.loop)
         self._event = 0
         self._known_states: dict[LockId, tuple[int, LockedState | str]] = {}
         self._absences: dict[str, int] = dict.fromkeys(known, 0)
         self._follow_ups: dict[LockId, CALLBACK_TYPE] = {}
+
+    @callback
+    def async_listen_to_bolt(self, lock_id: LockId, update: CALLBACK_TYPE) -> CALLBACK_TYPE:
+        """Listen for a door that opens or locks between two polls; the result ends it.
+
+        Nothing else about the door or the site has changed then, so nobody else is told.
+        """
+        return self._bolts.add(update, lock_id)
 
     @override
     def _changed(self, before: DoorsSnapshot, after: DoorsSnapshot) -> Iterable[Hashable]:
@@ -232,9 +255,15 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
         locks = {lock.id: lock for lock in await self.client.locks(self.site_id)}
         iqs = {iq.id: iq for iq in await self.client.iqs(self.site_id)}
         self._absences = absences(self._absences, {*locks, *iqs})
+        before = {**self.data.missing, **self.data.locks} if self.data is not None else {}
         return DoorsSnapshot(
             locks={key: self._newest(lock, asked) for key, lock in locks.items()},
             iqs=iqs,
+            missing={
+                key: lock
+                for key, lock in before.items()
+                if key in self._absences and key not in locks
+            },
             known=frozenset(self._absences),
         )
 
@@ -242,21 +271,23 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
         self, lock_id: LockId, command: LockCommand, code: str | None = None
     ) -> None:
         """Send a command to a door once; raises Home Assistant's errors."""
-        lock = self.data.locks[lock_id]
+        lock = self.data.lock(lock_id)
         commands = self.config_entry.runtime_data.commands
         with raised_as_home_assistant_errors(self.hass, self.config_entry):
             await commands.send(lock, self.data.iq_of(lock), command, code)
 
     @callback
     def async_note_outcome(self, lock_id: LockId, command: LockCommand, accepted: bool) -> None:
-        """Show what a command has done, and read the door again soon.
+        """Show what a command has done, and read the door again until it is at rest.
 
         That is after a success to see it relock, and after an error because nobody knows what
-        the command has done.
+        the command has done. An opening does not end office mode, so it shows nothing there.
         """
-        if accepted:
+        before = self.data.locks.get(lock_id)
+        stays_open = before is not None and before.locked_state == LockedState.OFFICE_MODE
+        if accepted and not (command is LockCommand.OPEN and stays_open):
             self._accept(lock_id, LockedState(command.value))
-        self._read_again(lock_id, READ_AGAIN_AFTER if accepted else READ_AGAIN_AFTER[:1])
+        self._read_again(lock_id, READ_AGAIN_AFTER)
 
     async def async_read_door(self, lock_id: LockId) -> Lock:
         """Read one door now; raises Home Assistant's errors."""
@@ -304,10 +335,12 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
     @callback
     def _replace(self, lock: Lock) -> None:
         """Put one lock into the snapshot, without touching the time of the next poll."""
-        if self.data.locks.get(lock.id) in (None, lock):
+        before = self.data.locks.get(lock.id)
+        if before in (None, lock):
             return
-        self.data = replace(self.data, locks={**self.data.locks, lock.id: lock})
-        self.async_update_listeners()
+        self.data = self._told = replace(self.data, locks={**self.data.locks, lock.id: lock})
+        only_bolt = before == replace(lock, locked_state=before.locked_state)
+        (self._bolts if only_bolt else self._keyed).tell([lock.id])
 
     @callback
     def _read_again(self, lock_id: LockId, delays: tuple[int, ...]) -> None:
@@ -329,6 +362,13 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
             cancel()
         if not self._shutdown_requested:
             self._follow_ups[lock_id] = async_call_later(self.hass, delays[0], read)
+
+
+def _retry_after(err: SaltoKsError) -> float | None:
+    """Return when to poll again, where Salto has said so."""
+    if not isinstance(err, SaltoKsRateLimitError) or err.retry_after is None:
+        return None
+    return min(err.retry_after, LONGEST_PAUSE)
 
 
 def _differing[K](before: Mapping[K, object], after: Mapping[K, object]) -> set[K]:

@@ -4,7 +4,7 @@ A door's device hangs on its IQ's, an IQ's on the site's. All belong to the entr
 an IQ shows before it is activated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,9 +44,20 @@ class SiteDevices:
         self._told: dict[str, _Device] = {}
         self._kept: frozenset[str] | None = None
 
+    async def async_begin(self) -> None:
+        """Do the first `async_update`, which takes longest, with turns for others in between."""
+        for _ in self._async_steps():
+            await self._entry.runtime_data.doors.turns.give()
+
     @callback
     def async_update(self) -> None:
         """Add, rename and remove devices until they are those of the last poll."""
+        for _ in self._async_steps():
+            pass
+
+    @callback
+    def _async_steps(self) -> Iterator[None]:
+        """Bring one device after the other up to date."""
         data = self._entry.runtime_data
         site, doors = data.site.data.site, data.doors.data
         self._registry.async_get_or_create(
@@ -58,10 +69,10 @@ class SiteDevices:
             name=site.name or site.site_uid,
         )
         for iq in doors.iqs.values():
-            self._async_put(iq.id, _iq_device(iq, via=site.id))
+            yield self._async_put(iq.id, _iq_device(iq, via=site.id))
         for lock in doors.locks.values():
             hub = doors.iq_of(lock) or site
-            self._async_put(lock.id, _lock_device(lock, via=hub.id))
+            yield self._async_put(lock.id, _lock_device(lock, via=hub.id))
         if (kept := doors.known | {site.id}) != self._kept:
             self._async_remove_all_but(kept)
             self._kept = kept

@@ -6,6 +6,7 @@ are counted per IQ and a person in front of a door has left when a command comes
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -34,6 +35,10 @@ class _Attempt:
     iq: Iq | None
     command: LockCommand
     code: str | None = field(repr=False)
+    send_by: float
+    """Time of the loop after which it is not sent any more."""
+    logging_in: bool = False
+    """Whether it has had its IQ's turn and waits for a token."""
     under_way: bool = False
     """Whether it may have left for Salto, so that cutting it off would hide its outcome."""
 
@@ -51,14 +56,12 @@ class DoorCommands:
         set_up_iqs: Callable[[], frozenset[IqId]],
         is_active: Callable[[], bool],
         clock: Callable[[], datetime],
-        on_guard_change: Callable[[IqId], None],
         on_outcome: Callable[[LockId, LockCommand, bool], None],
     ) -> None:
         """Open doors only on the IQs that are set up, and only while the site is active.
 
-        `on_guard_change` is called when an answer has changed what may be sent to an IQ,
-        `on_outcome` after a command has left for Salto, with whether it was accepted. Both are
-        called even when nobody waits for the command any more.
+        `on_outcome` is called after a command has left for Salto, with whether it was accepted,
+        even when nobody waits for the command any more.
         """
         self._client = client
         self._vault = vault
@@ -67,10 +70,9 @@ class DoorCommands:
         self._set_up_iqs = set_up_iqs
         self._is_active = is_active
         self._clock = clock
-        self._on_guard_change = on_guard_change
         self._on_outcome = on_outcome
-        self._turns: dict[IqId | None, asyncio.Lock] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def credential(self, iq_id: IqId) -> IqCredential | None:
         """Return what we hold for an IQ that is set up here; None otherwise."""
@@ -83,7 +85,12 @@ class DoorCommands:
         if lock.iq_id is None or (iq is not None and not iq.otp_enabled):
             return False
         credential = self.credential(lock.iq_id)
-        return credential is not None and credential.activated and credential.pin is None
+        return (
+            credential is not None
+            and credential.activated
+            and credential.pin is None
+            and not credential.candidates
+        )
 
     def obstacle(self, lock: Lock, iq: Iq | None, command: LockCommand) -> Refusal | None:
         """Return why a command cannot be sent at all as things stand; None when it can.
@@ -99,6 +106,8 @@ class DoorCommands:
         credential = self.credential(lock.iq_id)
         if credential is None or not credential.activated:
             return Refusal.IQ_NOT_SET_UP
+        if credential.pin is None and credential.candidates:
+            return Refusal.PIN_UNPROVEN
         return None
 
     async def send(
@@ -110,9 +119,12 @@ class DoorCommands:
         nothing was sent, and from `SaltoKsError` otherwise; see `SaltoKsClient.command_lock`.
         A caller that is cancelled while the command is under way does not cut it off.
         """
-        attempt = _Attempt(lock=lock, iq=iq, command=command, code=code)
+        if self._closed:
+            raise CommandRefusedError(Refusal.UNLOADING)
+        send_by = asyncio.get_running_loop().time() + PATIENCE
+        attempt = _Attempt(lock=lock, iq=iq, command=command, code=code, send_by=send_by)
         self._check(attempt)
-        task = asyncio.create_task(self._run(attempt))
+        task = asyncio.create_task(self._run(attempt), eager_start=True)
         self._running.add(task)
         task.add_done_callback(self._finished)
         try:
@@ -124,21 +136,26 @@ class DoorCommands:
         task.result()
 
     async def finish(self) -> None:
-        """Wait for the commands that are under way."""
-        if self._running:
+        """Take no more commands, and wait for those that are under way."""
+        self._closed = True
+        while self._running:
             await asyncio.wait(self._running)
+            await asyncio.sleep(0)  # a task's end is noted in the loop's next turn
 
     async def _run(self, attempt: _Attempt) -> None:
         """Wait for the IQ's turn and a token, but not for long; then sign and send."""
-        turn = self._turns.setdefault(attempt.lock.iq_id, asyncio.Lock())
+        iq_id = attempt.lock.iq_id
+        turn = nullcontext() if iq_id is None else self._vault.turn(self._key(iq_id))
         try:
-            async with asyncio.timeout(PATIENCE) as patience, turn:
+            async with asyncio.timeout_at(attempt.send_by) as patience, turn:
+                attempt.logging_in = True
                 await self._client.check_login()
                 patience.reschedule(None)
                 attempt.under_way = True
                 await self._sign_and_send(attempt)
         except TimeoutError:
-            raise CommandRefusedError(Refusal.IQ_BUSY) from None
+            reason = Refusal.LOGIN_SLOW if attempt.logging_in else Refusal.IQ_BUSY
+            raise CommandRefusedError(reason) from None
         except SaltoKsError:
             if attempt.under_way:
                 self._on_outcome(attempt.lock.id, attempt.command, False)
@@ -146,27 +163,40 @@ class DoorCommands:
         self._on_outcome(attempt.lock.id, attempt.command, True)
 
     async def _sign_and_send(self, attempt: _Attempt) -> None:
-        """Look once more whether it may be sent, send it, and let the outcome count."""
-        lock, now = attempt.lock, self._clock()
+        """Send the command, signed at the moment it leaves, and let the outcome count."""
+        key = None if attempt.lock.iq_id is None else self._key(attempt.lock.iq_id)
+        try:
+            await self._client.command_lock(
+                self._site_id,
+                attempt.lock.id,
+                attempt.command,
+                otp=lambda: self._sign(attempt),
+            )
+        except SaltoKsOtpRejectedError:
+            await self._note(key, lambda guard: guard.rejected(self._clock()))
+            raise
+        except SaltoKsOtpBlockedError as err:
+            blocked = await self._note(key, lambda guard: guard.blocked(self._clock()))
+            until = None if blocked is None else blocked.blocked_until
+            raise CommandRefusedError(Refusal.OTP_BLOCKED, until=until) from err
+        await self._note(key, lambda guard: guard.accepted())
+
+    def _sign(self, attempt: _Attempt) -> str | None:
+        """Look once more whether the command may be sent, and return its OTP.
+
+        Called each time that it is about to leave, so that neither a site that was switched
+        off meanwhile nor a moment that has passed is opened for. None where no OTP is wanted.
+        """
+        if asyncio.get_running_loop().time() > attempt.send_by:
+            raise CommandRefusedError(Refusal.LOGIN_SLOW)
         pin = self._check(attempt)
-        if lock.iq_id is None or pin is None:
-            await self._client.command_lock(self._site_id, lock.id, attempt.command, otp=None)
-            return
-        key = self._key(lock.iq_id)
+        if attempt.lock.iq_id is None or pin is None:
+            return None
+        key = self._key(attempt.lock.iq_id)
         credential = self._vault.get(key)
         if credential is None:
             raise CommandRefusedError(Refusal.IQ_NOT_SET_UP)
-        otp = IqOtp(credential.secret, pin).at(self._vault.stamp(key, now))
-        try:
-            await self._client.command_lock(self._site_id, lock.id, attempt.command, otp=otp)
-        except SaltoKsOtpRejectedError:
-            await self._note(key, credential.guard.rejected(now))
-            raise
-        except SaltoKsOtpBlockedError as err:
-            guard = credential.guard.blocked(now)
-            await self._note(key, guard)
-            raise CommandRefusedError(Refusal.OTP_BLOCKED, until=guard.blocked_until) from err
-        await self._note(key, credential.guard.accepted())
+        return IqOtp(credential.secret, pin).at(self._vault.stamp(key, self._clock()))
 
     def _check(self, attempt: _Attempt) -> str | None:
         """Refuse what must not be sent; return the PIN to sign with, None for no signature."""
@@ -187,16 +217,21 @@ class DoorCommands:
             raise CommandRefusedError(Refusal.CODE_INVALID)
         return pin
 
-    async def _note(self, key: IqKey, guard: OtpGuard) -> None:
+    async def _note(
+        self, key: IqKey | None, update: Callable[[OtpGuard], OtpGuard]
+    ) -> OtpGuard | None:
         """Keep what an answer says about the next OTP; a full disk must not hide the answer."""
-        credential = self._vault.get(key)
-        if credential is None or credential.guard == guard:
-            return
+        if key is None or self._vault.get(key) is None:
+            return None
         try:
-            await self._vault.put(key, replace(credential, guard=guard))
+            changed = await self._vault.change(
+                key, lambda credential: replace(credential, guard=update(credential.guard))
+            )
         except StorageError as err:
             LOGGER.error("The count of rejected one-time passwords is not on disk: %s", err)
-        self._on_guard_change(key.iq_id)
+            kept = self._vault.get(key)
+            return None if kept is None else kept.guard
+        return changed.guard
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         """Forget a command; mark its outcome as seen, in case its caller was cancelled."""

@@ -18,24 +18,51 @@ class SaltoKsDoorEntity(CoordinatorEntity[SaltoKsDoorsCoordinator]):
     """An entity of one door; it holds the door's id and looks everything else up."""
 
     _attr_has_entity_name = True
+    _shows_bolt = False
+    """Whether it has to look again when the door opens or locks."""
 
     def __init__(self, coordinator: SaltoKsDoorsCoordinator, lock_id: LockId, key: str) -> None:
         """Belong to the door's device; `key` is the end of the unique id."""
         super().__init__(coordinator, context=lock_id)
         self.lock_id = lock_id
         self._attr_unique_id = f"{lock_id}-{key}"
-        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, lock_id)})
+
+    @property
+    @override
+    def device_info(self) -> DeviceInfo:
+        """Belong to the device that `SiteDevices` keeps."""
+        return DeviceInfo(identifiers={(DOMAIN, self.lock_id)})
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Begin to listen. A site has thousands of entities, so others get their turn."""
+        await self.coordinator.turns.give()
+        await super().async_added_to_hass()
+        if self._shows_bolt:
+            update = self._handle_coordinator_update
+            self.async_on_remove(self.coordinator.async_listen_to_bolt(self.lock_id, update))
+
+    @override
+    async def async_will_remove_from_hass(self) -> None:
+        """Go, and let others get their turn."""
+        await super().async_will_remove_from_hass()
+        await self.coordinator.turns.give()
 
     @property
     @override
     def available(self) -> bool:
         """Tell whether Salto listed the door just now. An offline door is still one."""
+        return self.is_fresh
+
+    @property
+    def is_fresh(self) -> bool:
+        """Tell whether the last poll was well and had this door."""
         return super().available and self.lock_id in self.coordinator.data.locks
 
     @property
     def door(self) -> Lock:
         """Return the door as Salto told it last."""
-        return self.coordinator.data.locks[self.lock_id]
+        return self.coordinator.data.lock(self.lock_id)
 
 
 class SaltoKsIqEntity(CoordinatorEntity[SaltoKsDoorsCoordinator]):
@@ -48,7 +75,12 @@ class SaltoKsIqEntity(CoordinatorEntity[SaltoKsDoorsCoordinator]):
         super().__init__(coordinator, context=iq_id)
         self.iq_id = iq_id
         self._attr_unique_id = f"{iq_id}-{key}"
-        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, iq_id)})
+
+    @property
+    @override
+    def device_info(self) -> DeviceInfo:
+        """Belong to the device that `SiteDevices` keeps."""
+        return DeviceInfo(identifiers={(DOMAIN, self.iq_id)})
 
     @property
     @override

@@ -68,6 +68,7 @@ _AUTH_FORM_ERRORS: Final = {
     AuthFailure.ACCOUNT: ("password", "account_refused"),
     AuthFailure.GRANT: ("base", "grant_refused"),
     AuthFailure.BEARER: ("base", "token_refused"),
+    AuthFailure.UNCLEAR: ("base", "login_refused"),
 }
 
 type KnownError = (
@@ -99,7 +100,7 @@ def error_key(err: KnownError) -> str:
 
 
 def action_error_key(err: KnownError) -> str:
-    """Return the key of the text for an error of an action.
+    """Return the key of the text for an error of an action or a poll.
 
     Where the identity server fails a command was not sent, or was refused for its token: unlike
     after a failure of the API, it is known that it has done nothing.
@@ -109,6 +110,8 @@ def action_error_key(err: KnownError) -> str:
         and err.endpoint is Endpoint.IDENTITY
     ):
         return "login_failed"
+    if isinstance(err, SaltoKsAuthError) and not err.failure.mends_with_credentials:
+        return "login_refused"
     return error_key(err)
 
 
@@ -129,7 +132,7 @@ def clock_time(instant: datetime) -> str:
 def form_error(err: KnownError) -> tuple[str, str]:
     """Return the field of the set-up form an error belongs to, and its key."""
     if isinstance(err, SaltoKsAuthError):
-        return _AUTH_FORM_ERRORS[err.failure]
+        return _AUTH_FORM_ERRORS.get(err.failure, ("base", "login_refused"))
     endpoint = getattr(err, "endpoint", None)
     if isinstance(err, SaltoKsConnectionError):
         return "base", f"cannot_connect_{endpoint}"
@@ -144,7 +147,7 @@ def raised_as_home_assistant_errors(hass: HomeAssistant, entry: ConfigEntry[Any]
     try:
         yield
     except KNOWN_ERRORS as err:
-        if isinstance(err, SaltoKsAuthError):
+        if isinstance(err, SaltoKsAuthError) and err.failure.mends_with_credentials:
             entry.async_start_reauth(hass)
         users = isinstance(err, CommandRefusedError) and err.reason in _USERS_TO_MEND
         raise (ServiceValidationError if users else HomeAssistantError)(

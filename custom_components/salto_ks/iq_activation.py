@@ -198,21 +198,29 @@ class IqActivation:
             raise PinUncertainError from err
 
     async def _put_pin(self, pin: str, delta: str = KEEP_PIN) -> None:
-        """Send one `PUT pin`, and let its outcome count."""
-        credential = self._credential()
-        now = self._clock()
-        if credential.guard.permit(now) is OtpPermit.BLOCKED:
-            raise CommandRefusedError(Refusal.OTP_BLOCKED, until=credential.guard.blocked_until)
-        otp = IqOtp(credential.secret, pin).at(self._vault.stamp(self._key, now))
-        try:
-            await self._client.set_pin(self._key.site_id, self._key.iq_id, otp=otp, delta=delta)
-        except SaltoKsOtpRejectedError:
-            await self._save(replace(credential, guard=credential.guard.rejected(now)))
-            raise
-        except SaltoKsOtpBlockedError:
-            guard = credential.guard.blocked(now)
-            await self._save(replace(credential, guard=guard))
-            raise CommandRefusedError(Refusal.OTP_BLOCKED, until=guard.blocked_until) from None
+        """Send one `PUT pin` in the IQ's turn, and let its outcome count."""
+        async with self._vault.turn(self._key):
+            credential = self._credential()
+            now = self._clock()
+            if credential.guard.permit(now) is OtpPermit.BLOCKED:
+                until = credential.guard.blocked_until
+                raise CommandRefusedError(Refusal.OTP_BLOCKED, until=until)
+            otp = IqOtp(credential.secret, pin).at(self._vault.stamp(self._key, now))
+            try:
+                await self._client.set_pin(self._key.site_id, self._key.iq_id, otp=otp, delta=delta)
+            except SaltoKsOtpRejectedError:
+                await self._count(lambda guard: guard.rejected(now))
+                raise
+            except SaltoKsOtpBlockedError:
+                until = (await self._count(lambda guard: guard.blocked(now))).blocked_until
+                raise CommandRefusedError(Refusal.OTP_BLOCKED, until=until) from None
+
+    async def _count(self, update: Callable[[OtpGuard], OtpGuard]) -> OtpGuard:
+        """Let an answer count for the next OTP."""
+        changed = await self._vault.change(
+            self._key, lambda credential: replace(credential, guard=update(credential.guard))
+        )
+        return changed.guard
 
     async def _keep(self, pin: str, *, store_pin: bool) -> None:
         """Keep a PIN that was accepted."""

@@ -5,11 +5,10 @@ the event loop for longer than the opening takes.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
-AT_ONCE: Final = 250
-"""Listeners called before the loop gets a turn; about 10 ms of work."""
+from .const import LOGGER
+from .turns import HOLD
 
 
 class KeyedListeners:
@@ -34,13 +33,27 @@ class KeyedListeners:
 
     def tell(self, keys: Iterable[Hashable | None] | None) -> None:
         """Call back everybody under these keys, or everybody at all, a few at a time."""
-        chosen = list(self._by_key) if keys is None else [None, *keys]
-        self._run([(key, token) for key in chosen for token in self._by_key.get(key, ())])
+        self._run(self._listening(list(self._by_key) if keys is None else [None, *keys]))
 
-    def _run(self, waiting: list[tuple[Hashable | None, object]]) -> None:
-        """Call those who still listen, and the rest when the loop has had its turn."""
-        for key, token in waiting[:AT_ONCE]:
-            if (update := self._by_key.get(key, {}).get(token)) is not None:
+    def _listening(self, keys: Iterable[Hashable | None]) -> Iterator[Callable[[], None]]:
+        """Give the callbacks under these keys, without those that have gone in the meantime."""
+        for key in keys:
+            for token in tuple(self._by_key.get(key, ())):
+                if (update := self._by_key.get(key, {}).get(token)) is not None:
+                    yield update
+
+    def _run(self, waiting: Iterator[Callable[[], None]]) -> None:
+        """Call back for as long as is fair, and the rest when the loop has had its turn.
+
+        A callback that fails is logged and takes nothing away from those after it, nor from the
+        caller, who is not the one that could mend it.
+        """
+        until = self._loop.time() + HOLD
+        for update in waiting:
+            try:
                 update()
-        if rest := waiting[AT_ONCE:]:
-            self._loop.call_soon(self._run, rest)
+            except Exception:  # noqa: BLE001 - logged whole, and nobody else is to suffer from it
+                LOGGER.exception("An entity or another listener failed to take up a change")
+            if self._loop.time() >= until:
+                self._loop.call_soon(self._run, waiting)
+                return

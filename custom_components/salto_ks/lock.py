@@ -4,7 +4,7 @@ from typing import Any, Final, override
 
 from homeassistant.components.lock import LockEntity
 from homeassistant.components.lock.const import LockEntityFeature
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -12,11 +12,15 @@ from .api.models import Lock, LockCommand, LockedState
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator
 from .entity import SaltoKsDoorEntity, add_doors
+from .issues import DefaultCodeIssue
 
 PARALLEL_UPDATES = 0  # Commands take their turns per IQ, which a platform's limit cannot know.
 
-CODE_FORMAT: Final = r"^[0-9]{4}\Z"
-"""The IQ PIN; `$` would let a newline through."""
+CODE_FORMAT: Final = "^[0-9]{4}$"
+"""The IQ PIN, in words that browsers understand too.
+
+Python takes `$` for the place before a newline as well, so `DoorCommands` looks once more.
+"""
 
 _IS_LOCKED: Final[dict[str, bool]] = {
     LockedState.LOCKED: True,
@@ -31,6 +35,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add a lock for each door."""
+    DefaultCodeIssue(hass, entry)
     add_doors(entry, async_add_entities, lambda doors, lock: [SaltoKsLock(doors, lock)])
 
 
@@ -38,6 +43,7 @@ class SaltoKsLock(SaltoKsDoorEntity, LockEntity):
     """One door."""
 
     _attr_name = None
+    _shows_bolt = True
     _attr_supported_features = LockEntityFeature.OPEN
 
     def __init__(self, coordinator: SaltoKsDoorsCoordinator, lock: Lock) -> None:
@@ -46,9 +52,19 @@ class SaltoKsLock(SaltoKsDoorEntity, LockEntity):
 
     @property
     @override
+    def available(self) -> bool:
+        """Stay for as long as the door may exist.
+
+        Home Assistant passes over an unavailable lock without a word. Whoever unlocks a door
+        must either open it or be told why not, above all when Salto is hard to reach.
+        """
+        return self.lock_id in self.coordinator.data.known
+
+    @property
+    @override
     def is_locked(self) -> bool | None:
-        """Tell whether it is locked; None where Salto does not know."""
-        return _IS_LOCKED.get(self.door.locked_state)
+        """Tell whether it is locked; None where Salto does not know, or cannot be asked."""
+        return _IS_LOCKED.get(self.door.locked_state) if self.is_fresh else None
 
     @property
     @override
@@ -86,9 +102,19 @@ class SaltoKsLock(SaltoKsDoorEntity, LockEntity):
         self._attr_is_locking = True
         await self._async_command(LockCommand.END_OFFICE_MODE, kwargs.get("code"))
 
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        """Look again; while a command is under way its end will show what there is to see."""
+        if not (self.is_unlocking or self.is_locking):
+            super()._handle_coordinator_update()
+
     async def _async_command(self, command: LockCommand, code: str | None) -> None:
-        """Show that something is under way for as long as it is."""
-        self.async_write_ha_state()
+        """Show that something is under way for as long as it is.
+
+        The request leaves first: a person waits for the door, not for the dashboard.
+        """
+        self.hass.loop.call_soon(self.async_write_ha_state)
         try:
             await self.coordinator.async_command(self.lock_id, command, code)
         finally:

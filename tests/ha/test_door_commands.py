@@ -150,17 +150,17 @@ async def test_refused_token_is_renewed_once(
     assert opened(sim)
 
 
-async def test_refused_new_token_asks_for_new_credentials(
+async def test_refused_new_token_may_pass_by_itself(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
-    """A new token that is refused too is the end, and a form for the credentials is opened."""
+    """A new token that is refused too is the end, but other credentials are not asked for."""
     await set_up(iqs=[RECEPTION])
     sim.faults.add(Fault(route=LOCKING, status=401, count=None))
     sim.journal.clear()
-    with shown("auth_failed"):
+    with shown("login_refused"):
         await unlock(hass, sim)
     assert asked(sim) == [("PATCH", LOCKING), ("POST", TOKEN), ("PATCH", LOCKING)]
-    assert reauth_flows(hass) == 1
+    assert reauth_flows(hass) == 0
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
 
 
@@ -350,7 +350,7 @@ async def test_stalled_identity_server_delays_no_opening(
     fault = sim.faults.add(Fault(route=TOKEN, latency=60, count=None))
 
     async def refused() -> None:
-        with shown("iq_busy"):
+        with shown("login_slow"):
             await unlock(hass, sim)
 
     with running(refused()) as opening:

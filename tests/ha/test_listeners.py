@@ -136,7 +136,7 @@ async def test_loop_gets_its_turn(
 async def test_failure_of_one_is_not_that_of_others(
     listeners: KeyedListeners, told: list[str], note: Note
 ) -> None:
-    """A callback that fails is heard of, and takes nothing away from those after it."""
+    """A callback that fails takes nothing away from those after it, at once, nor from the caller."""
 
     def fail() -> None:
         raise RuntimeError("on purpose")
@@ -144,7 +144,5 @@ async def test_failure_of_one_is_not_that_of_others(
     listeners.add(note("first"), "gate")
     listeners.add(fail, "gate")
     listeners.add(note("last"), "gate")
-    with pytest.raises(RuntimeError):
-        listeners.tell(["gate"])
-    await asyncio.sleep(0)
+    listeners.tell(["gate"])
     assert told == ["first", "last"]

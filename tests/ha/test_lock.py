@@ -4,7 +4,7 @@ from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.lock.const import LockState
-from homeassistant.const import STATE_UNAVAILABLE, STATE_UNKNOWN
+from homeassistant.const import STATE_UNKNOWN
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 import pytest
@@ -483,15 +483,19 @@ async def test_failed_opening_is_not_shown_as_one(
     assert commands(sim) == 1
 
 
-async def test_door_is_unavailable_while_salto_is(
+async def test_door_stays_while_salto_is_away(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
-    """A door is unavailable while polls fail and back with the first that succeeds."""
+    """While polls fail a door tells no state, and unlocking it is tried instead of passed over."""
     await set_up(iqs=[RECEPTION])
     fault = Fault(route=LOCKS, method="GET", status=503, count=None)
     sim.faults.add(fault)
     await go_on(hass, freezer, 60)
-    assert state_of(hass, door(hass, sim)) == STATE_UNAVAILABLE
+    assert state_of(hass, door(hass, sim)) == STATE_UNKNOWN
+    sim.journal.clear()
+    await unlock(hass, sim)
+    assert commands(sim) == 1
+    sim.clock.advance(60)
     sim.faults.clear()
     await go_on(hass, freezer, 60)
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED

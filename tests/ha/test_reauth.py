@@ -4,7 +4,7 @@ from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
-from homeassistant.const import STATE_UNAVAILABLE
+from homeassistant.const import STATE_UNKNOWN
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError
@@ -52,7 +52,7 @@ async def test_changed_password(
     entry = await set_up()
     change_password(sim)
     await go_on(hass, freezer, 61)
-    assert hass.states.get(door(hass, sim)).state == STATE_UNAVAILABLE
+    assert hass.states.get(door(hass, sim)).state == STATE_UNKNOWN
     result = await the_flow(hass)
     assert result["description_placeholders"]["username"] == sim.account.username
     assert result["description_placeholders"]["site"] == entry.title

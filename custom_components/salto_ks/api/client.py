@@ -145,7 +145,8 @@ class SaltoKsClient(Caller):
 
         def body() -> dict[str, object]:
             value = otp() if callable(otp) else otp
-            return {"locked_state": command.value} | ({} if value is None else {"otp": value})
+            signature: dict[str, object] = {} if value is None else {"otp": value}
+            return {"locked_state": command.value, **signature}
 
         await self.write(
             "PATCH",
