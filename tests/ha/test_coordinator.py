@@ -183,6 +183,20 @@ async def test_rate_limit_is_heeded(
     assert sim.journal.count("GET", LOCKS) == 2
 
 
+async def test_rest_has_its_limit(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """When Salto asks for a day of rest it is asked again after five minutes all the same."""
+    await set_up(iqs=[RECEPTION])
+    headers = {"Retry-After": "86400"}
+    sim.faults.add(Fault(route=LOCKS, method="GET", status=429, headers=headers))
+    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 298)
+    assert state_of(hass, door(hass, sim)) == STATE_UNKNOWN
+    await go_on(hass, freezer, 4)
+    assert state_of(hass, door(hass, sim)) == LockState.LOCKED
+
+
 async def test_refused_credentials_open_one_form(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:

@@ -1,7 +1,5 @@
 """Office mode of a door, and whether the site is active."""
 
-from typing import Any
-
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.lock.const import LockState
 from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE, STATE_UNKNOWN
@@ -47,13 +45,6 @@ def office_mode(hass: HomeAssistant, sim: Simulator, name: str = GATE) -> str:
 def active(hass: HomeAssistant, sim: Simulator) -> str:
     """Return the id of the site's switch."""
     return entity_id(hass, "switch", sim.site_id, "active")
-
-
-def reason(hass: HomeAssistant, sim: Simulator, name: str = GATE) -> Any:
-    """Return why office mode cannot be switched."""
-    state = hass.states.get(office_mode(hass, sim, name))
-    assert state is not None
-    return state.attributes.get("unavailable_because")
 
 
 # Office mode
@@ -128,66 +119,69 @@ async def test_office_mode_shows_what_salto_accepted_only(
     assert state_of(hass, switch) == STATE_OFF
 
 
-async def test_office_mode_needs_a_stored_pin(
+async def test_office_mode_cannot_ask_for_a_code(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
-    """Where the PIN has to be typed a switch cannot work: it is unavailable and says why."""
+    """Where the PIN has to be typed the switch shows the state and says that it cannot switch."""
     await set_up(iqs=[RECEPTION], store_pin=False)
-    assert state_of(hass, office_mode(hass, sim)) == STATE_UNAVAILABLE
-    assert reason(hass, sim) == "code_required"
+    assert state_of(hass, office_mode(hass, sim)) == STATE_OFF
+    for action in ("turn_on", "turn_off"):
+        with shown("switch_without_code", users=True):
+            await act(hass, "switch", action, office_mode(hass, sim))
+    assert commands(sim) == 0
 
 
 @pytest.mark.parametrize("seed", ["campsite"])
 async def test_office_mode_needs_an_activated_iq(
     hass: HomeAssistant, sim: Simulator, set_up: SetUp
 ) -> None:
-    """On an IQ that is not set up the switch is unavailable and says why, on another it works."""
+    """On an IQ that is not set up the switch says so, on another it works."""
     await set_up(iqs=[RECEPTION])
-    assert state_of(hass, office_mode(hass, sim, LAUNDRY)) == STATE_UNAVAILABLE
-    assert reason(hass, sim, LAUNDRY) == "iq_not_set_up"
-    assert state_of(hass, office_mode(hass, sim)) == STATE_OFF
-    assert reason(hass, sim) is None
+    assert state_of(hass, office_mode(hass, sim, LAUNDRY)) == STATE_OFF
+    with shown("iq_not_set_up", users=True):
+        await act(hass, "switch", "turn_on", office_mode(hass, sim, LAUNDRY))
+    assert commands(sim) == 0
+    await act(hass, "switch", "turn_on", office_mode(hass, sim))
+    assert lock_named(sim, GATE).locked_state == "office_mode"
 
 
 async def test_office_mode_needs_an_iq(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
-    """A door that loses its IQ loses the switch with the reason, and gets it back."""
+    """The switch of a door that has lost its IQ says so, and works again when it is back."""
     await set_up(iqs=[RECEPTION])
     lock = lock_named(sim, GATE)
     iq_id = lock.iq_id
     sim.set("lock", lock.id, iq_id=None)
     await go_on(hass, freezer, 60)
-    assert state_of(hass, office_mode(hass, sim)) == STATE_UNAVAILABLE
-    assert reason(hass, sim) == "lock_without_iq"
+    assert state_of(hass, office_mode(hass, sim)) == STATE_OFF
+    with shown("lock_without_iq", users=True):
+        await act(hass, "switch", "turn_on", office_mode(hass, sim))
     sim.set("lock", lock.id, iq_id=iq_id)
     await go_on(hass, freezer, 60)
-    assert state_of(hass, office_mode(hass, sim)) == STATE_OFF
-    assert reason(hass, sim) is None
+    await act(hass, "switch", "turn_on", office_mode(hass, sim))
+    assert lock_named(sim, GATE).locked_state == "office_mode"
 
 
 async def test_office_mode_without_password(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
-    """On an IQ that comes to want no password the switch becomes available without activation."""
+    """On an IQ that comes to want no password the switch works without activation."""
     await set_up(iqs=[])
-    assert reason(hass, sim) == "iq_not_set_up"
     sim.set("iq", iq_named(sim, RECEPTION).id, otp_enabled=False)
     await go_on(hass, freezer, 60)
-    assert state_of(hass, office_mode(hass, sim)) == STATE_OFF
     await act(hass, "switch", "turn_on", office_mode(hass, sim))
     assert lock_named(sim, GATE).locked_state == "office_mode"
 
 
-async def test_office_mode_gives_no_reason_in_an_outage(
+async def test_office_mode_in_an_outage(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
-    """While Salto does not answer the switch is unavailable like the door, with no other reason."""
-    await set_up(iqs=[])
+    """While Salto does not answer nobody knows of office mode, and the switch is unavailable."""
+    await set_up(iqs=[RECEPTION])
     sim.faults.add(Fault(route=LOCKS, status=500, count=None))
     await go_on(hass, freezer, 60)
     assert state_of(hass, office_mode(hass, sim)) == STATE_UNAVAILABLE
-    assert reason(hass, sim) is None
 
 
 # Active
@@ -268,7 +262,7 @@ async def test_site_can_be_switched_while_salto_is_away(
     sim.faults.add(Fault(status=500, count=None))
     for _ in range(11):
         await go_on(hass, freezer, 60)
-    assert state_of(hass, door(hass, sim)) == STATE_UNAVAILABLE
+    assert state_of(hass, door(hass, sim)) == STATE_UNKNOWN
     assert state_of(hass, active(hass, sim)) == STATE_ON
     await act(hass, "switch", "turn_off", active(hass, sim))
     assert state_of(hass, active(hass, sim)) == STATE_OFF
