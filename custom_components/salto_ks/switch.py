@@ -30,6 +30,7 @@ class SaltoKsOfficeMode(SaltoKsDoorEntity, SwitchEntity):
     """Office mode: the door stays open until it is switched off."""
 
     _attr_translation_key = "office_mode"
+    _shows_bolt = True
 
     def __init__(self, coordinator: SaltoKsDoorsCoordinator, lock: Lock) -> None:
         """Switch the office mode of a door."""
