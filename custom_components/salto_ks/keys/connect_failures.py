@@ -52,11 +52,18 @@ async def offered[T](write: Writer, ask: Callable[[], Awaitable[T]]) -> T | Unre
     A read that fails again and again while others work is not offered either. Raises what is
     about connection, login or rate.
     """
+
+    async def in_a_form_we_know() -> T | Unread:
+        try:
+            return await ask()
+        except SaltoKsUnexpectedResponseError:
+            return Unread.NOT_OFFERED
+
     try:
-        return await write.read(ask)
+        return await write.read(in_a_form_we_know)
     except SaltoKsNotFoundError:
         return Unread.NOT_FOUND
-    except SaltoKsServerError, SaltoKsUnexpectedResponseError:
+    except SaltoKsServerError:
         return Unread.NOT_OFFERED
     except SaltoKsResponseError as err:
         if not is_final(err):

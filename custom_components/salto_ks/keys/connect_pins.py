@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ..api.access import AccessApi, CustomPinField
-from ..api.exceptions import SaltoKsError, SaltoKsResponseError
+from ..api.exceptions import SaltoKsConnectionError, SaltoKsError, SaltoKsResponseError
 from ..api.models import SiteUserId
 from ..domain.ids import GuestId
 from ..domain.keys import KeyProblem
@@ -14,6 +14,11 @@ from .writer import Writer, may_have_happened
 
 CHOICES: Final = 4
 """How many PINs of our choice are offered to Salto before it is told as a failure."""
+
+
+LATE: Final = 30.0
+"""Seconds in which a PIN whose answer was lost may still be made: it would replace the next one
+unnoticed, so that one is not asked for before."""
 
 
 class Pins:
@@ -94,6 +99,8 @@ class _Sending:
                 return await put()
             except SaltoKsError as err:
                 self.lost |= may_have_happened(err)
+                if isinstance(err, SaltoKsConnectionError):
+                    await self._write.pause(LATE)
                 raise
 
         return await self._write.settled(noted, since=self._since)

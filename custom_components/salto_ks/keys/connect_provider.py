@@ -226,13 +226,14 @@ class ConnectProvider:
 
     async def _move(self, progress: Progress, before: Strategy, wanted: tuple[Part, ...]) -> None:
         """Move groups to what is wanted, read it back, and only then drop what is not."""
-        record = progress.record
-        if record.strategy is Strategy.MEMBERSHIP and before is Strategy.SCHEDULE:
-            for group in record.groups:
+        strategy = progress.record.strategy
+        if strategy is Strategy.MEMBERSHIP and before is Strategy.SCHEDULE:
+            for group in progress.record.groups:
                 await self._groups.leave(progress, group)
-        if {group.zone for group in record.groups} != {part.zone for part in wanted}:
-            await self.remove_spares(record)
-        joined = record.strategy is Strategy.SCHEDULE or any(g.member for g in record.groups)
+        groups = progress.record.groups
+        if {group.zone for group in groups} != {part.zone for part in wanted}:
+            await self.remove_spares(progress.record)
+        joined = strategy is Strategy.SCHEDULE or any(group.member for group in groups)
         kept = await self._groups.move(progress, wanted, joined=joined)
         now = tuple(group for group in progress.record.groups if group.id in kept)
         progress.warn(*await self._read_back.settle(replace(progress.record, groups=now)))

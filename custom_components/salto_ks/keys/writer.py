@@ -81,7 +81,7 @@ class WriteRate:
 
     def _pause(self, now: float) -> float:
         """Return how long to wait before the next write."""
-        while self._sent and self._sent[0] <= now - RATE_WINDOW:
+        while self._sent and self._sent[0] + RATE_WINDOW <= now:
             self._sent.popleft()
         full = self._sent[0] + RATE_WINDOW - now if len(self._sent) >= self._per_minute else 0.0
         return max(full, self._closed_until - now)
@@ -163,7 +163,9 @@ class Writer:
                 return await ask()
             except SaltoKsRateLimitError as err:
                 self._rate.close_for(err.retry_after or pause * self._jitter())
-            except SaltoKsConnectionError, SaltoKsServerError:
+            except SaltoKsError as err:
+                if not may_have_happened(err):
+                    raise
                 await self._sleep(pause * self._jitter())
             pause = min(pause * 2, LONGEST_PAUSE)
         await self._rate.wait_open()
@@ -190,9 +192,9 @@ class Writer:
         except SaltoKsNotFoundError:
             return
 
-    async def pause(self) -> None:
-        """Give Salto a moment to settle."""
-        await self._sleep(SETTLING_PAUSE * self._jitter())
+    async def pause(self, seconds: float = SETTLING_PAUSE) -> None:
+        """Give Salto a moment to settle: about so many seconds, and a little more."""
+        await self._sleep(seconds * max(1.0, self._jitter()))
 
 
 def _is_young(err: SaltoKsForbiddenError | SaltoKsNotFoundError) -> bool:

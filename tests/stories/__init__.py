@@ -1,0 +1,1 @@
+"""Stories that end at a door."""
