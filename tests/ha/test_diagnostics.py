@@ -1,0 +1,169 @@
+"""What is sent to somebody else to find a fault: chosen fields, nothing personal, no secret."""
+
+import json
+from typing import Any
+
+from homeassistant.components.diagnostics import DOMAIN as DIAGNOSTICS
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from simulator import Fault, Simulator
+
+from .conftest import SetUp
+from .support import DOMAIN, FIELD, GATE, RECEPTION, iq_named, lock_named, unlock
+from .test_door_commands import change_pin
+from .watching import LOCKS, shown
+
+SITE_KEYS = {
+    "pin_enabled",
+    "seats_used",
+    "seats_total",
+    "subscription_valid",
+    "time_zone",
+    "remote_access",
+    "role_codes",
+}
+IQ_KEYS = {
+    "id",
+    "online",
+    "restore_required",
+    "otp_enabled",
+    "signal_strength",
+    "revision",
+    "time_zone",
+    "activated_at_salto",
+    "set_up",
+}
+CREDENTIAL_KEYS = {"activated_here", "pin_kept", "rejections", "permit"}
+DOOR_KEYS = {
+    "id",
+    "iq_id",
+    "lock_type",
+    "locked_state",
+    "online",
+    "iq_link_state",
+    "battery_level",
+    "left_open_alarm",
+    "intrusion_alarm",
+    "privacy_mode",
+}
+POLL_KEYS = {"last_success", "last_error", "interval_seconds"}
+
+
+async def download(
+    hass: HomeAssistant, browser: ClientSessionGenerator, entry: ConfigEntry[Any]
+) -> dict[str, Any]:
+    """Download the whole file, as a person does."""
+    assert await async_setup_component(hass, DIAGNOSTICS, {})
+    client = await browser()
+    response = await client.get(f"/api/diagnostics/config_entry/{entry.entry_id}")
+    assert response.status == 200
+    found: dict[str, Any] = await response.json()
+    return found
+
+
+async def test_fields_are_chosen(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, sim: Simulator, set_up: SetUp
+) -> None:
+    """The file holds exactly the fields that were chosen, with what is true."""
+    entry = await set_up(iqs=[RECEPTION])
+    data = (await download(hass, hass_client, entry))["data"]
+    assert data.keys() == {
+        "environment",
+        "options",
+        "state",
+        "reason",
+        "active",
+        "server_clock_offset_seconds",
+        "polls",
+        "site",
+        "iqs",
+        "doors",
+    }
+    assert (data["environment"], data["state"], data["active"]) == ("custom", "loaded", True)
+    assert data["options"] == {}
+    assert abs(data["server_clock_offset_seconds"]) <= 1
+    assert data["polls"].keys() == {"doors", "site"}
+    for poll in data["polls"].values():
+        assert poll.keys() == POLL_KEYS
+        assert (poll["last_success"], poll["last_error"]) == (True, None)
+    assert data["site"].keys() == SITE_KEYS
+    assert data["site"]["time_zone"] == "Europe/Amsterdam"
+    iqs = {iq["id"]: iq for iq in data["iqs"]}
+    assert iqs[iq_named(sim, RECEPTION).id].keys() == IQ_KEYS | CREDENTIAL_KEYS
+    assert iqs[iq_named(sim, FIELD).id].keys() == IQ_KEYS
+    assert iqs[iq_named(sim, RECEPTION).id]["permit"] == "clear"
+    doors = {door["id"]: door for door in data["doors"]}
+    assert doors.keys() == {lock.id for lock in sim.world.locks_of(sim.site_id)}
+    assert all(door.keys() == DOOR_KEYS for door in doors.values())
+    assert doors[lock_named(sim, GATE).id]["lock_type"] == "wall_reader_pin"
+
+
+async def test_nothing_personal(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, sim: Simulator, set_up: SetUp
+) -> None:
+    """No name, address, account, PIN, secret or token of the world is in the whole file."""
+    entry = await set_up()
+    await unlock(hass, sim)
+    change_pin(sim)
+    for _ in range(3):
+        with shown("otp_rejected"):
+            await unlock(hass, sim)
+    text = json.dumps(await download(hass, hass_client, entry))
+    world = sim.world
+    info = sim.seed_info()
+    private = {info["client_id"], info["client_secret"], info["username"], info["password"]}
+    private |= {sim.site.site_uid, sim.site_id, entry.title}
+    for person in world.people.values():
+        names = (person.first_name, person.last_name, person.email, person.phone, person.id)
+        private |= {name for name in names if name}
+    private |= {user.alias for user in world.users.values()}
+    private |= {iq.customer_reference for iq in world.iqs.values()}
+    private |= {iq.mac for iq in world.iqs.values()}
+    private |= {lock.customer_reference for lock in world.locks.values()}
+    private |= {lock.mac for lock in world.locks.values()}
+    private |= {token.value for token in world.tokens.values()}
+    private |= {user.pin for user in world.users.values() if user.pin}
+    for activation in world.activations.values():
+        private |= {f'"{activation.pin}"', activation.secret or ""}
+    private -= {"", "Home", "Assistant"}  # The service account's name is also the program's.
+    assert len(private) > 50
+    assert {value for value in private if value in text} == set()
+
+
+async def test_fault_is_told_by_its_kind(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, sim: Simulator, set_up: SetUp
+) -> None:
+    """Of a poll that fails and of passwords that are rejected the file tells what and how often."""
+    entry = await set_up(iqs=[RECEPTION])
+    change_pin(sim)
+    for _ in range(3):
+        with shown("otp_rejected"):
+            await unlock(hass, sim)
+    sim.faults.add(Fault(route=LOCKS, status=500))
+    await entry.runtime_data.doors.async_refresh()
+    data = (await download(hass, hass_client, entry))["data"]
+    poll = data["polls"]["doors"]
+    assert (poll["last_success"], poll["last_error"]) == (False, "UpdateFailed")
+    iq = next(iq for iq in data["iqs"] if iq["id"] == iq_named(sim, RECEPTION).id)
+    assert (iq["rejections"], iq["permit"], iq["pin_kept"]) == (3, "held", True)
+
+
+async def test_site_that_is_down(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, sim: Simulator, set_up: SetUp
+) -> None:
+    """Of a site that could not be set up the file tells why, and nothing else."""
+    entry = await set_up(iqs=[RECEPTION])
+    sim.faults.add(Fault(route=LOCKS, status=500, count=None))
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+    data = (await download(hass, hass_client, entry))["data"]
+    assert data == {
+        "environment": "custom",
+        "options": {},
+        "state": "setup_retry",
+        "reason": "poll_failed",
+    }
+    assert hass.config_entries.async_entries(DOMAIN) == [entry]
