@@ -13,8 +13,9 @@ a whole or not at all, and each step is one file, so that a crash leaves one of 
 
 A disk that fails leaves memory and disk like this:
 
-- An intent that could not be written is not in memory either. Its number is not used again, as
-  the write may have got further than was said.
+- An intent that could not be written is not in memory either. Should the write have got further
+  than was said, the next one takes it off the disk again; a start before that finds it, though
+  nothing was begun.
 - A result, a changed record or a removal that could not be written stays in memory and is
   written again with the next write, or by `flush`. Until then its key is in `unwritten`, and
   its intent is open.
@@ -197,9 +198,10 @@ class Ledger:
         }
 
     def new_key_id(self) -> KeyId:
-        """Return the id of a key that is to be made. Its number is taken, come what may.
+        """Return the id of a key that is to be made; no other call returns the same.
 
-        The number is on disk with the intent; one without an intent leaves a gap.
+        Its number is on disk with the intent. One that was never begun leaves a gap, or is
+        given to another key after the next start.
         """
         self._highest += 1
         return key_id_of(self._instance, self._highest)
@@ -263,7 +265,7 @@ class Ledger:
         Raises StorageError when that is in memory only.
         """
         self._highest = max(self._highest, number)
-        await self._uncut(self._flush(head_too=True))
+        await self._uncut(self._write_down())
 
     async def flush(self) -> None:
         """Write what could not be written before. Raises StorageError when it still cannot."""
@@ -413,10 +415,15 @@ class Ledger:
                 shard.lines.append(line)
             await self._write(key_id)
 
-    async def _flush(self, *, head_too: bool = False) -> None:
+    async def _write_down(self) -> None:
+        """Write the file of intents for what else is in it."""
         async with self._one_at_a_time:
             self._check_writable()
-            self._head_is_behind |= head_too
+            await self._write_head(self._open, self._unreadable_intents)
+
+    async def _flush(self) -> None:
+        async with self._one_at_a_time:
+            self._check_writable()
             failures = await self._write_shards()
             await self._tidy()
             for failure in failures.values():
