@@ -424,6 +424,9 @@ TROUBLES = {
         cause=_fault(route=TOKEN, status=307, headers={"Location": "https://example.com/"}),
     ),
     "identity limits": Trouble(key="rate_limited", cause=_fault(route=TOKEN, status=429)),
+    "identity refuses without a word": Trouble(
+        key="login_refused", cause=_fault(route=TOKEN, status=401)
+    ),
     "client may not use passwords": Trouble(
         key="grant_refused",
         cause=_fault(route=TOKEN, status=400, body={"error": "unauthorized_client"}),

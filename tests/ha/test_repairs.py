@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers import entity_registry as er, issue_registry as ir
 from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.typing import (
@@ -23,12 +23,20 @@ from .conftest import SetUp
 from .support import (
     DOMAIN,
     FIELD,
+    GATE,
+    LAUNDRY,
     RECEPTION,
+    account_input,
+    check_iq,
+    choose_iq,
     delivered_pin,
+    door,
+    fill_iq,
     go_on,
     iq_named,
     iq_subentry_id,
     opened,
+    set_up_site,
     unlock,
     wrong_pin,
 )
@@ -183,16 +191,52 @@ async def test_accepted_password_ends_the_issue(
     assert await browser.issues() == []
 
 
-async def test_issue_returns_with_the_entry(
+async def test_issue_outlives_a_reload(
     hass: HomeAssistant, sim: Simulator, *, browser: Browser, degraded: ConfigEntry[Any]
 ) -> None:
-    """An issue goes with an entry that is unloaded and is back when it is loaded again."""
-    assert await hass.config_entries.async_unload(degraded.entry_id)
+    """An issue that a person has chosen to ignore stays ignored while the entry is loaded anew."""
+    (issue,) = await browser.issues()
+    await browser.socket.send_json_auto_id(
+        {
+            "type": "repairs/ignore_issue",
+            "domain": DOMAIN,
+            "issue_id": issue["issue_id"],
+            "ignore": True,
+        }
+    )
+    assert (await browser.socket.receive_json())["success"]
+    assert await hass.config_entries.async_reload(degraded.entry_id)
+    await hass.async_block_till_done()
+    (issue,) = await browser.issues()
+    assert (issue["translation_key"], issue["ignored"]) == ("iq_degraded", True)
+
+
+async def test_disabled_site_has_no_issues(
+    hass: HomeAssistant, sim: Simulator, *, browser: Browser, degraded: ConfigEntry[Any]
+) -> None:
+    """The issues of a site go when it is disabled, and return with it."""
+    entries = hass.config_entries
+    await entries.async_set_disabled_by(degraded.entry_id, ConfigEntryDisabler.USER)
     assert await browser.issues() == []
-    assert await hass.config_entries.async_setup(degraded.entry_id)
+    await entries.async_set_disabled_by(degraded.entry_id, None)
     await hass.async_block_till_done()
     (issue,) = await browser.issues()
     assert issue["translation_key"] == "iq_degraded"
+
+
+async def test_issues_of_other_sites_stay(
+    hass: HomeAssistant,
+    sim: Simulator,
+    *,
+    browser: Browser,
+    degraded: ConfigEntry[Any],
+    server: str,
+) -> None:
+    """Removing one site leaves the issues of another alone."""
+    account = account_input(sim, site_uid="NL0000000002")
+    other = await set_up_site(hass, sim, server, iqs=(), account=account)
+    await hass.config_entries.async_remove(other.entry_id)
+    assert len(await browser.issues()) == 1
 
 
 def _remove_iq(hass: HomeAssistant, sim: Simulator, entry: ConfigEntry[Any]) -> None:
@@ -225,11 +269,37 @@ def _offline(sim: Simulator) -> None:
     sim.set("iq", iq_named(sim, RECEPTION).id, online=False)
 
 
-def _silent(sim: Simulator) -> None:
-    sim.faults.add(Fault(reset=True, count=None))
+def _gone(sim: Simulator) -> None:
+    sim.remove("iq", iq_named(sim, RECEPTION).id)
 
 
-@pytest.mark.parametrize("trouble", [_offline, _silent])
+def _fault(route: str, **more: Any) -> Callable[[Simulator], None]:
+    return lambda sim: sim.faults.add(Fault(route=route, count=None, **more)) and None
+
+
+TOKEN, SITE, IQ = "/connect/token", "/v1.2/sites/{site}", "/v1.2/sites/{site}/iqs/{iq}"
+TROUBLES = [
+    (_offline, "iq_offline"),
+    (_gone, "iq_gone"),
+    (_fault(TOKEN, reset=True), "cannot_connect_identity"),
+    (_fault(TOKEN, body="<html></html>"), "unexpected_answer_identity"),
+    (_fault(TOKEN, status=401), "login_refused"),
+    (_fault(TOKEN, status=400, body={"error": "invalid_client"}), "client_refused"),
+    (_fault(TOKEN, status=400, body={"error": "invalid_grant"}), "account_refused"),
+    (_fault(TOKEN, status=400, body={"error": "invalid_scope"}), "grant_refused"),
+    (_fault(TOKEN, status=404, body={}), "refused"),
+    (_fault(SITE, reset=True), "cannot_connect_api"),
+    (_fault(SITE, status=401), "token_refused"),
+    (_fault(SITE, status=403, body={"ErrorCode": "2203"}), "forbidden"),
+    (_fault(SITE, status=404, body={"ErrorCode": "2202"}), "not_found"),
+    (_fault(IQ, status=429), "rate_limited"),
+    (_fault(IQ, status=503), "server_error"),
+    (_fault(IQ, body="<html></html>"), "unexpected_answer"),
+    (_fault(IQ, status=400, body={"ErrorCode": "3101"}), "hardware_failed"),
+]
+
+
+@pytest.mark.parametrize(("trouble", "reason"), TROUBLES, ids=[item[1] for item in TROUBLES])
 async def test_nothing_can_be_done_now(
     hass: HomeAssistant,
     sim: Simulator,
@@ -237,12 +307,14 @@ async def test_nothing_can_be_done_now(
     browser: Browser,
     degraded: ConfigEntry[Any],
     trouble: Callable[[Simulator], None],
+    reason: str,
 ) -> None:
-    """While the IQ or Salto is out of reach the fix says so, and the issue stays."""
+    """Where the fix cannot go on it says exactly why, and the issue stays."""
     (issue,) = await browser.issues()
+    sim.revoke_tokens()
     trouble(sim)
     ended = await browser.confirm(await browser.fix(issue), issue)
-    assert ended["reason"] == "iq_not_reachable"
+    assert ended["reason"] == reason
     assert "next_flow" not in ended
     assert len(await browser.issues()) == 1
 
@@ -293,6 +365,100 @@ async def test_iq_without_activation(
     await hass.async_block_till_done()
     (left,) = await browser.issues()
     assert left["translation_placeholders"] == {"iq": RECEPTION}
+
+
+async def test_activation_was_taken_back(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    *,
+    sim: Simulator,
+    browser: Browser,
+    set_up: SetUp,
+) -> None:
+    """A reset by an administrator is noticed before a door stays closed, and can be mended."""
+    await set_up(iqs=(RECEPTION,))
+    sim.deactivate(iq_named(sim, RECEPTION).id)
+    await go_on(hass, freezer, 601)
+    (issue,) = await browser.issues()
+    assert issue["translation_key"] == "iq_not_activated"
+    ended = await browser.confirm(await browser.fix(issue), issue)
+    flow = f"{SUBENTRY_FLOW}/{ended['next_flow'][1]}"
+    await browser.send(flow, {"next_step_id": "iq_delivery"})
+    await browser.send(flow, {"channel": "email"})
+    done = await browser.send(flow, {"pin": delivered_pin(sim), "store_pin": True})
+    assert done["reason"] == "iq_works"
+    await hass.async_block_till_done()
+    assert await browser.issues() == []
+    await unlock(hass, sim)
+    assert opened(sim)
+
+
+@pytest.mark.parametrize("fault", ["drop_after_commit", "reset"])
+async def test_pin_is_not_certain(
+    hass: HomeAssistant, sim: Simulator, *, browser: Browser, set_up: SetUp, fault: str
+) -> None:
+    """A change of the PIN whose answer was lost is an issue at once, and its fix finds the PIN."""
+    entry = await set_up(iqs=(RECEPTION,))
+    old, new = delivered_pin(sim), wrong_pin(sim)
+    result = await choose_iq(hass, await check_iq(hass, sim, entry), "iq_pin")
+    route = "/v1.2/sites/{site}/iqs/{iq}/pin"
+    sim.faults.add(Fault(route=route, method="PUT", after=1, **{fault: True}))
+    typed = {"pin": old, "new_pin": new, "store_pin": True}
+    result = await fill_iq(hass, result, typed)
+    assert result["errors"] == {"base": "cannot_connect_api"}
+    await hass.async_block_till_done()
+    (issue,) = await browser.issues()
+    assert issue["translation_key"] == "iq_pin_unproven"
+    with pytest.raises(HomeAssistantError) as refused:
+        await unlock(hass, sim)
+    assert refused.value.translation_key == "pin_unproven"
+
+    flow = ""
+    for _ in range(2):
+        # Two of the three PINs that it may be are tried at a time.
+        ended = await browser.confirm(await browser.fix(issue), issue)
+        flow = f"{SUBENTRY_FLOW}/{ended['next_flow'][1]}"
+        done = await browser.send(flow, {"next_step_id": "iq_check"})
+        if done["type"] == "abort":
+            break
+    assert done["reason"] == "iq_works"
+    await hass.async_block_till_done()
+    assert await browser.issues() == []
+    await unlock(hass, sim)
+    assert opened(sim)
+
+
+async def test_default_code_is_told(
+    hass: HomeAssistant, sim: Simulator, *, browser: Browser, set_up: SetUp
+) -> None:
+    """Doors with a default code are named, in their present names, until the codes are cleared."""
+    entry = await set_up(store_pin=False)
+    registry = er.async_get(hass)
+    gate, laundry = door(hass, sim, GATE), door(hass, sim, LAUNDRY)
+    other = registry.async_get_or_create("lock", "other", "1")
+    registry.async_update_entity_options(other.entity_id, "lock", {"default_code": "1234"})
+    registry.async_update_entity_options(gate, "lock", {"some_other_option": True})
+    await hass.async_block_till_done()
+    assert await browser.issues() == []
+
+    for entity_id in (laundry, gate):
+        registry.async_update_entity_options(entity_id, "lock", {"default_code": "1234"})
+    await hass.async_block_till_done()
+    (issue,) = await browser.issues()
+    assert (issue["translation_key"], issue["is_fixable"]) == ("default_code", False)
+    assert issue["translation_placeholders"] == {"doors": ", ".join(sorted((gate, laundry)))}
+
+    registry.async_update_entity(gate, new_entity_id="lock.barrier")
+    await hass.async_block_till_done()
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    (issue,) = await browser.issues()
+    assert issue["translation_placeholders"] == {"doors": f"lock.barrier, {laundry}"}
+
+    registry.async_update_entity_options("lock.barrier", "lock", None)
+    registry.async_remove(laundry)
+    await hass.async_block_till_done()
+    assert await browser.issues() == []
 
 
 async def test_issue_nobody_knows(hass: HomeAssistant, browser: Browser, set_up: SetUp) -> None:

@@ -414,27 +414,32 @@ def test_texts_of_issues() -> None:
             names = _keys(given) if isinstance(given, ast.Dict) else set()
             for key in _issue_keys(module, keyword(call, "translation_key")):
                 used.add(key)
-                for text in leaves(issues[key]).values():
-                    assert placeholders(text) <= names, key
+                for path, text in leaves(issues[key]).items():
+                    # The ends of a fix are filled by what has ended it.
+                    if not path.startswith("fix_flow.abort."):
+                        assert placeholders(text) <= names, key
     assert set(issues) == used
 
 
+def _constants(module: Module, function: str, name: str) -> set[str]:
+    """Return the constants that are given to a function under a name."""
+    values = (keyword(call, name) for call in module.calls(function))
+    return {str(value.value) for value in values if isinstance(value, ast.Constant)}
+
+
 def test_texts_of_fixes() -> None:
-    """Each fix shows steps and ends that there are, and each of those has a text somewhere."""
+    """A fix has texts for its steps, its own ends, and ends that it passes on from another flow."""
     module = integration()["repairs"]
-    steps = {
-        str(step_id.value)
-        for call in module.calls("async_show_form")
-        if isinstance(step_id := keyword(call, "step_id"), ast.Constant)
-    }
-    ends = {
-        str(reason.value)
-        for call in module.calls("async_abort")
-        if isinstance(reason := keyword(call, "reason"), ast.Constant)
-    }
+    ends = _constants(module, "async_abort", "reason")
+    passed_on = section_of("config_subentries")["abort"]
     fixes = [issue["fix_flow"] for issue in english()["issues"].values() if "fix_flow" in issue]
-    assert {step for fix in fixes for step in fix["step"]} == steps
-    assert {reason for fix in fixes for reason in fix.get("abort", ())} == ends
+    for fix in fixes:
+        assert set(fix["step"]) == _constants(module, "async_show_form", "step_id")
+        assert ends <= set(fix["abort"])
+        assert set(fix["abort"]) - ends <= set(passed_on)
+        for key in set(fix["abort"]) - ends:
+            assert fix["abort"][key] == passed_on[key]
+    assert fixes
 
 
 # Entities
@@ -489,27 +494,6 @@ async def test_texts_of_states(hass: HomeAssistant, set_up: SetUp) -> None:
         else:
             assert "state" not in words
     assert checked
-
-
-def test_texts_of_obstacles() -> None:
-    """Each reason for which the office mode switch is unavailable has a text, and no other."""
-    attributes = english()["entity"]["switch"]["office_mode"]["state_attributes"]
-    named = set()
-    for name in ("door_commands", "switch"):
-        for node in ast.walk(integration()[name].tree):
-            if isinstance(node, ast.FunctionDef) and node.name in {"obstacle", "_obstacle"}:
-                named |= set(_refusals(node))
-    assert set(attributes["unavailable_because"]["state"]) == named
-
-
-def _refusals(node: ast.AST) -> Iterator[str]:
-    """Yield what a function refuses with, but for what only openings are refused for."""
-    if isinstance(node, ast.If) and "_GIVES_ACCESS" in ast.dump(node.test):
-        return
-    if isinstance(node, ast.Attribute) and names_of(node.value) == {"Refusal"}:
-        yield Refusal[node.attr].value
-    for child in ast.iter_child_nodes(node):
-        yield from _refusals(child)
 
 
 # The rest
