@@ -20,11 +20,11 @@ class LoopTurns:
 
     async def give(self) -> None:
         """Give the loop a turn, if the present one has lasted for long enough."""
+        if self._began is not None and self._loop.time() - self._began >= HOLD:
+            await asyncio.sleep(0)
         if self._began is None:
             self._began = self._loop.time()
             self._loop.call_soon(self._end_turn)
-        elif self._loop.time() - self._began >= HOLD:
-            await asyncio.sleep(0)
 
     def _end_turn(self) -> None:
         """Start the clock again with the next step."""
