@@ -14,6 +14,8 @@ from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
+from custom_components.salto_ks.api.models import LockCommand
+from custom_components.salto_ks.domain.refusals import CommandRefusedError, Refusal
 from simulator import Fault, Quirks, Simulator
 from simulator.seeds import SeedName
 
@@ -162,6 +164,26 @@ async def test_refused_new_token_may_pass_by_itself(
     assert asked(sim) == [("PATCH", LOCKING), ("POST", TOKEN), ("PATCH", LOCKING)]
     assert reauth_flows(hass) == 0
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
+
+
+async def test_renewal_that_takes_too_long_opens_nothing(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """Where a token is refused so late that the person has gone, the opening is not repeated."""
+    await set_up(iqs=[RECEPTION])
+    fault = sim.faults.add(Fault(route=LOCKING, status=401, latency=6))
+
+    async def refused() -> None:
+        with shown("login_slow"):
+            await unlock(hass, sim)
+
+    with running(refused()) as opening:
+        await until(lambda: sim.faults.hits(fault) == 1)
+        pass_by(freezer, 6)
+        await opening
+    await go_on(hass, freezer, 120)
+    assert commands(sim) == 1
+    assert not opened(sim)
 
 
 async def test_expired_token_is_renewed_unseen(
@@ -336,6 +358,48 @@ async def test_rejection_counts_though_nobody_waits_for_it(
     with shown("otp_held"):
         await unlock(hass, sim)
     assert commands(sim) == 3
+
+
+async def test_door_that_vanishes_under_way(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """An opening whose door leaves the site while it is under way ends without an accident."""
+    entry = await set_up(iqs=[RECEPTION])
+    fault = sim.faults.add(Fault(route=LOCKING, status=200, latency=3))
+    with running(unlock(hass, sim)) as opening:
+        await until(lambda: sim.faults.hits(fault) == 1)
+        sim.remove("lock", lock_named(sim, GATE).id)
+        for _ in range(2):
+            await entry.runtime_data.doors.async_refresh()
+        await stand_still()
+        assert hass.states.async_all("lock") == []
+        pass_by(freezer, 3)
+        await opening
+    await go_on(hass, freezer, 300)
+    assert hass.states.async_all("lock") == []
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (None, Refusal.CODE_REQUIRED),
+        ("", Refusal.CODE_REQUIRED),
+        ("12345", Refusal.CODE_INVALID),
+        ("1234\n", Refusal.CODE_INVALID),
+        ("١٢٣٤", Refusal.CODE_INVALID),
+    ],
+)
+async def test_code_is_looked_at_whoever_asks(
+    sim: Simulator, set_up: SetUp, code: str | None, reason: Refusal
+) -> None:
+    """Below Home Assistant's own check the code is checked again, before anything is sent."""
+    entry = await set_up(iqs=[RECEPTION], store_pin=False)
+    doors = entry.runtime_data.doors.data
+    (lock,) = doors.locks.values()
+    with pytest.raises(CommandRefusedError) as caught:
+        await entry.runtime_data.commands.send(lock, doors.iq_of(lock), LockCommand.OPEN, code)
+    assert caught.value.reason is reason
+    assert commands(sim) == 0
 
 
 # The identity server
