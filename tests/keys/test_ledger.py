@@ -366,7 +366,7 @@ async def test_key_of_a_guest(ledger: Ledger) -> None:
     old = Guest(id=GuestId("guest 1"), person_id=PersonId("person 1"))
     new = Guest(id=GuestId("guest 2"), person_id=PersonId("person 2"))
     key = await issued(ledger, guest=old)
-    other = await issued(ledger, guest=None)
+    other = await issued(ledger, guest=None, booking_id=None)
     assert ledger.by_guest(old.id) == ledger.by_person(old.person_id) == key
     key = replace(key, guest=new)
     await ledger.update(key)
