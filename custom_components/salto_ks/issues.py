@@ -1,10 +1,24 @@
-"""Repair issues about IQs: raised when a person has to act, taken back when it is done."""
+"""Repair issues: raised when a person has to act, taken back when it is done.
+
+They stay while an entry reloads, because one that is deleted and raised again is no longer one
+that a person has chosen to ignore.
+"""
 
 from typing import Final
 
-from homeassistant.config_entries import ConfigSubentry
-from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers import issue_registry as ir
+from homeassistant.components.lock import CONF_DEFAULT_CODE
+from homeassistant.components.lock.const import DOMAIN as LOCK_DOMAIN
+from homeassistant.config_entries import (
+    SIGNAL_CONFIG_ENTRY_CHANGED,
+    ConfigEntry,
+    ConfigEntryChange,
+    ConfigSubentry,
+)
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.helpers import entity_registry as er, issue_registry as ir
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.helpers.singleton import singleton
+from homeassistant.util.hass_dict import HassKey
 
 from .const import CONF_IQ_ID, DOMAIN, SUBENTRY_IQ
 from .coordinator import SaltoKsConfigEntry
@@ -13,8 +27,12 @@ IQ_DEGRADED: Final = "iq_degraded"
 """Three one-time passwords in a row were rejected: PIN, secret or clock is wrong."""
 IQ_NOT_ACTIVATED: Final = "iq_not_activated"
 """The account in use has no activation on an IQ that is set up."""
+IQ_PIN_UNPROVEN: Final = "iq_pin_unproven"
+"""The answer to a change of the PIN was lost, so that several PINs may be in force."""
 
-IQ_ISSUES: Final = (IQ_DEGRADED, IQ_NOT_ACTIVATED)
+IQ_ISSUES: Final = (IQ_DEGRADED, IQ_NOT_ACTIVATED, IQ_PIN_UNPROVEN)
+
+_REMOVALS: Final[HassKey[None]] = HassKey(f"{DOMAIN}_issues_of_removed_entries")
 
 
 class IqIssues:
@@ -24,27 +42,40 @@ class IqIssues:
         """Look after the IQs that are set up in `entry`."""
         self._hass = hass
         self._entry = entry
-        self._raised: dict[str, str | None] = {}
+        self._raised: dict[str, str] | None = None
+        _async_watch_removals(hass)
 
     @callback
     def async_update(self) -> None:
         """Raise what is the matter with each IQ, and take back what is not."""
-        for subentry in self._entry.get_subentries_of_type(SUBENTRY_IQ):
-            current = self._issue_of(subentry)
-            if self._raised.get(subentry.subentry_id, "") == current:
-                continue
-            self._raised[subentry.subentry_id] = current
+        subentries = self._entry.get_subentries_of_type(SUBENTRY_IQ)
+        wanted = {
+            issue_id(key, subentry): key
+            for subentry in subentries
+            if (key := self._issue_of(subentry)) is not None
+        }
+        if wanted == self._raised:
+            return
+        self._raised = wanted
+        for issue in _issues_of(self._hass, self._entry):
+            if issue.translation_key in IQ_ISSUES and issue.issue_id not in wanted:
+                ir.async_delete_issue(self._hass, DOMAIN, issue.issue_id)
+        for subentry in subentries:
             for key in IQ_ISSUES:
-                if key == current:
+                if issue_id(key, subentry) in wanted:
                     self._async_raise(subentry, key)
-                else:
-                    ir.async_delete_issue(self._hass, DOMAIN, issue_id(key, subentry))
 
     def _issue_of(self, subentry: ConfigSubentry) -> str | None:
         """Return what is the matter with an IQ, the one thing that mends the most first."""
-        credential = self._entry.runtime_data.commands.credential(subentry.data[CONF_IQ_ID])
+        data = self._entry.runtime_data
+        credential = data.commands.credential(subentry.data[CONF_IQ_ID])
+        activation = data.site.data.activations.get(subentry.data[CONF_IQ_ID])
         if credential is None or not credential.activated:
             return IQ_NOT_ACTIVATED
+        if activation is None or not activation.activated:
+            return IQ_NOT_ACTIVATED
+        if credential.pin is None and credential.candidates:
+            return IQ_PIN_UNPROVEN
         return IQ_DEGRADED if credential.guard.degraded else None
 
     @callback
@@ -62,14 +93,100 @@ class IqIssues:
         )
 
 
+class DefaultCodeIssue:
+    """The issue about doors to which Home Assistant's own option "default code" was given.
+
+    The code is the PIN of an IQ, and the option is kept in the entity registry, which every
+    user that is logged in can read.
+    """
+
+    def __init__(self, hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
+        """Look after the doors of `entry` until it is unloaded."""
+        self._hass = hass
+        self._entry = entry
+        self._registry = er.async_get(hass)
+        entries = er.async_entries_for_config_entry(self._registry, entry.entry_id)
+        self._with_code = {item.entity_id for item in entries if _has_default_code(item)}
+        entry.async_on_unload(
+            hass.bus.async_listen(er.EVENT_ENTITY_REGISTRY_UPDATED, self._async_registry_changed)
+        )
+        self._async_show()
+
+    @callback
+    def _async_registry_changed(self, event: Event[er.EventEntityRegistryUpdatedData]) -> None:
+        """Look at the entity that has changed, which may have another name now."""
+        entity_id = event.data["entity_id"]
+        entity = self._registry.async_get(entity_id)
+        with_code = self._with_code - {entity_id, event.data.get("old_entity_id")}
+        if (
+            entity is not None
+            and entity.config_entry_id == self._entry.entry_id
+            and _has_default_code(entity)
+        ):
+            with_code.add(entity_id)
+        if with_code != self._with_code:
+            self._with_code = with_code
+            self._async_show()
+
+    @callback
+    def _async_show(self) -> None:
+        """Raise the issue with the doors that it is about, or take it back."""
+        key = f"default_code_{self._entry.entry_id}"
+        if not self._with_code:
+            ir.async_delete_issue(self._hass, DOMAIN, key)
+            return
+        ir.async_create_issue(
+            self._hass,
+            DOMAIN,
+            key,
+            data={"entry_id": self._entry.entry_id},
+            is_fixable=False,
+            severity=ir.IssueSeverity.WARNING,
+            translation_key="default_code",
+            translation_placeholders={"doors": ", ".join(sorted(self._with_code))},
+        )
+
+
 @callback
-def async_remove_iq_issues(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
-    """Take back all issues about the IQs of an entry, and of subentries it no longer has."""
-    registry = ir.async_get(hass)
-    for domain, key in list(registry.issues):
-        issue = registry.issues[domain, key]
-        if domain == DOMAIN and issue.data and issue.data.get("entry_id") == entry.entry_id:
-            ir.async_delete_issue(hass, DOMAIN, key)
+def async_remove_iq_issues(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Take back all issues of an entry that is unloaded because it was disabled."""
+    if entry.disabled_by is not None:
+        _async_remove_all(hass, entry)
+
+
+@singleton(_REMOVALS)
+def _async_watch_removals(hass: HomeAssistant) -> None:
+    """Take back the issues of each entry that is removed from now on."""
+
+    @callback
+    def changed(change: ConfigEntryChange, entry: ConfigEntry) -> None:
+        if change is ConfigEntryChange.REMOVED and entry.domain == DOMAIN:
+            _async_remove_all(hass, entry)
+
+    async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, changed)
+
+
+@callback
+def _async_remove_all(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    for issue in _issues_of(hass, entry):
+        ir.async_delete_issue(hass, DOMAIN, issue.issue_id)
+
+
+def _issues_of(hass: HomeAssistant, entry: ConfigEntry) -> list[ir.IssueEntry]:
+    """Return the issues that are about an entry, also about subentries it no longer has."""
+    return [
+        issue
+        for issue in ir.async_get(hass).issues.values()
+        if issue.domain == DOMAIN and issue.data and issue.data.get("entry_id") == entry.entry_id
+    ]
+
+
+def _has_default_code(entity: er.RegistryEntry) -> bool:
+    """Tell whether an entity is a lock with a code of its own."""
+    if entity.domain != LOCK_DOMAIN:
+        return False
+    options = entity.options.get(LOCK_DOMAIN)
+    return options is not None and bool(options.get(CONF_DEFAULT_CODE))
 
 
 def issue_id(key: str, subentry: ConfigSubentry) -> str:

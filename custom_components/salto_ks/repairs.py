@@ -6,6 +6,7 @@ from homeassistant.components.repairs import RepairsFlow, RepairsFlowResult
 from homeassistant.components.repairs.const import FlowType
 from homeassistant.config_entries import SOURCE_RECONFIGURE
 from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import issue_registry as ir
 import voluptuous as vol
 
@@ -29,7 +30,8 @@ class IqRepairFlow(RepairsFlow):
     ) -> RepairsFlowResult:
         """Say what is the matter; go on when the person has read it.
 
-        The issue goes away by itself once an OTP is accepted, not because it was looked at.
+        The issue goes away by itself once an OTP is accepted, not because it was looked at. Where
+        the other flow ends at once, its reason is passed on.
         """
         if user_input is None:
             return self.async_show_form(
@@ -44,8 +46,10 @@ class IqRepairFlow(RepairsFlow):
             (self._entry_id, SUBENTRY_IQ),
             context={"source": SOURCE_RECONFIGURE, "subentry_id": self._subentry_id},
         )
-        if "menu_options" not in flow and "data_schema" not in flow:
-            return self.async_abort(reason="iq_not_reachable")
+        if flow["type"] is FlowResultType.ABORT:
+            return self.async_abort(
+                reason=flow["reason"], description_placeholders=flow.get("description_placeholders")
+            )
         return self.async_abort(
             reason="iq_continue",
             next_flow=(FlowType.CONFIG_SUBENTRIES_FLOW, flow["flow_id"]),

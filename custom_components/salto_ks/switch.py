@@ -5,11 +5,12 @@ from typing import Any, override
 from homeassistant.components.switch import SwitchEntity
 from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api.models import Lock, LockCommand, LockedState
+from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator, SaltoKsSiteCoordinator
-from .domain.refusals import Refusal
 from .entity import SaltoKsDoorEntity, SaltoKsSiteEntity, add_doors
 from .errors import raised_as_home_assistant_errors
 
@@ -38,20 +39,6 @@ class SaltoKsOfficeMode(SaltoKsDoorEntity, SwitchEntity):
 
     @property
     @override
-    def available(self) -> bool:
-        """Be unavailable where a switch cannot do it: it has no way to ask for the IQ PIN."""
-        return super().available and self._obstacle() is None
-
-    @property
-    @override
-    def capability_attributes(self) -> dict[str, str] | None:
-        """Say why it is unavailable; other attributes are not shown then."""
-        if not super().available or (obstacle := self._obstacle()) is None:
-            return None
-        return {"unavailable_because": obstacle.value}
-
-    @property
-    @override
     def is_on(self) -> bool | None:
         """Tell whether the door is in office mode; None where Salto does not know."""
         known = {LockedState.LOCKED, LockedState.UNLOCKED, LockedState.OFFICE_MODE}
@@ -61,20 +48,25 @@ class SaltoKsOfficeMode(SaltoKsDoorEntity, SwitchEntity):
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
         """Start office mode."""
-        await self.coordinator.async_command(self.lock_id, LockCommand.START_OFFICE_MODE)
+        await self._async_command(LockCommand.START_OFFICE_MODE)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """End office mode."""
-        await self.coordinator.async_command(self.lock_id, LockCommand.END_OFFICE_MODE)
+        await self._async_command(LockCommand.END_OFFICE_MODE)
 
-    def _obstacle(self) -> Refusal | None:
-        """Return what stands in the way even of ending office mode."""
+    async def _async_command(self, command: LockCommand) -> None:
+        """Send a command, unless it takes the IQ PIN, which a switch has no way to ask for.
+
+        The switch stays available all the same: Home Assistant passes over an unavailable one
+        without a word, and whether the door is in office mode is known.
+        """
         commands = self.coordinator.config_entry.runtime_data.commands
-        iq = self.coordinator.data.iq_of(self.door)
-        if commands.needs_code(self.door, iq):
-            return Refusal.CODE_REQUIRED
-        return commands.obstacle(self.door, iq, LockCommand.END_OFFICE_MODE)
+        if commands.needs_code(self.door, self.coordinator.data.iq_of(self.door)):
+            raise ServiceValidationError(
+                translation_domain=DOMAIN, translation_key="switch_without_code"
+            )
+        await self.coordinator.async_command(self.lock_id, command)
 
 
 class SaltoKsActiveSwitch(SaltoKsSiteEntity, SwitchEntity):
