@@ -1,6 +1,6 @@
 """Test the connection: log in anew, and say exactly what is wrong."""
 
-from typing import override
+from typing import Any, override
 
 from homeassistant.components.button import ButtonEntity
 from homeassistant.const import EntityCategory
@@ -10,7 +10,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .connection import NoSitesError, SiteNotFoundError, find_sites, survey
 from .const import DOMAIN
-from .coordinator import SaltoKsConfigEntry, SaltoKsSiteCoordinator
+from .coordinator import SaltoKsConfigEntry, SaltoKsCoordinator, SaltoKsSiteCoordinator
 from .entity import SaltoKsSiteEntity
 from .errors import raised_as_home_assistant_errors
 
@@ -58,5 +58,12 @@ class SaltoKsTestConnection(SaltoKsSiteEntity, ButtonEntity):
             ground = await survey(client, sites[0])
         if not ground.member.remote_access:
             raise HomeAssistantError(translation_domain=DOMAIN, translation_key="no_remote_right")
-        await entry.runtime_data.site.async_refresh()
-        await entry.runtime_data.doors.async_refresh()
+        await _refresh(entry.runtime_data.site)
+        await _refresh(entry.runtime_data.doors)
+
+
+async def _refresh(coordinator: SaltoKsCoordinator[Any]) -> None:
+    """Poll, and raise what went wrong: a coordinator only notes it."""
+    await coordinator.async_refresh()
+    if not coordinator.last_update_success and (error := coordinator.last_exception) is not None:
+        raise error

@@ -6,6 +6,7 @@ PIN, no names of sites, IQs or doors.
 
 from typing import Any
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
@@ -18,13 +19,19 @@ from .door_commands import DoorCommands
 async def async_get_config_entry_diagnostics(
     hass: HomeAssistant, entry: SaltoKsConfigEntry
 ) -> dict[str, Any]:
-    """Describe a site, its doors and how talking to it goes."""
+    """Describe a site, its doors and how talking to it goes; of a site that is down, why."""
+    described: dict[str, Any] = {
+        "environment": entry.data[CONF_ENVIRONMENT],
+        "options": dict(entry.options),
+        "state": entry.state.value,
+        "reason": entry.error_reason_translation_key,
+    }
+    if entry.state is not ConfigEntryState.LOADED:
+        return described
     data = entry.runtime_data
     site, doors = data.site.data, data.doors.data
     offset = data.client.server_clock_offset
-    return {
-        "environment": entry.data[CONF_ENVIRONMENT],
-        "options": dict(entry.options),
+    return described | {
         "active": data.states.is_active(site.site.id),
         "server_clock_offset_seconds": None if offset is None else offset.total_seconds(),
         "polls": {"doors": _poll(data.doors), "site": _poll(data.site)},
