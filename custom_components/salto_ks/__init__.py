@@ -21,7 +21,7 @@ from .devices import SiteDevices, async_device_ids
 from .door_commands import DoorCommands
 from .iq_credential import IqKey
 from .iq_vault import async_get_iq_vault
-from .issues import IqIssues, async_remove_iq_issues
+from .issues import DefaultCodeIssue, IqIssues, async_remove_issues
 from .session import async_create_session, create_client_from
 from .site_state import async_get_site_states
 from .storage import StorageError
@@ -89,8 +89,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
     entry.async_on_unload(site.async_add_listener(site_changed))
     entry.async_on_unload(vault.subscribe(credential_changed))
     issues.async_update()
-    entry.async_on_unload(lambda: async_remove_iq_issues(hass, entry))
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    DefaultCodeIssue(hass, entry)
     entry.async_on_unload(entry.add_update_listener(_async_reload))
     return True
 
@@ -98,7 +98,14 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
 async def async_unload_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:
     """Take the doors down, after the commands that are on their way."""
     await entry.runtime_data.commands.finish()
+    if entry.disabled_by is not None:
+        async_remove_issues(hass, entry)
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
+    """Take the issues back; what is in the vault stays, since it can never be read again."""
+    async_remove_issues(hass, entry)
 
 
 async def async_remove_config_entry_device(

@@ -8,17 +8,9 @@ from typing import Final
 
 from homeassistant.components.lock import CONF_DEFAULT_CODE
 from homeassistant.components.lock.const import DOMAIN as LOCK_DOMAIN
-from homeassistant.config_entries import (
-    SIGNAL_CONFIG_ENTRY_CHANGED,
-    ConfigEntry,
-    ConfigEntryChange,
-    ConfigSubentry,
-)
+from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er, issue_registry as ir
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
-from homeassistant.helpers.singleton import singleton
-from homeassistant.util.hass_dict import HassKey
 
 from .const import CONF_IQ_ID, DOMAIN, SUBENTRY_IQ
 from .coordinator import SaltoKsConfigEntry
@@ -32,8 +24,6 @@ IQ_PIN_UNPROVEN: Final = "iq_pin_unproven"
 
 IQ_ISSUES: Final = (IQ_DEGRADED, IQ_NOT_ACTIVATED, IQ_PIN_UNPROVEN)
 
-_REMOVALS: Final[HassKey[None]] = HassKey(f"{DOMAIN}_issues_of_removed_entries")
-
 
 class IqIssues:
     """The issues about the IQs of one entry."""
@@ -43,7 +33,6 @@ class IqIssues:
         self._hass = hass
         self._entry = entry
         self._raised: dict[str, str] | None = None
-        _async_watch_removals(hass)
 
     @callback
     def async_update(self) -> None:
@@ -148,26 +137,8 @@ class DefaultCodeIssue:
 
 
 @callback
-def async_remove_iq_issues(hass: HomeAssistant, entry: ConfigEntry) -> None:
-    """Take back all issues of an entry that is unloaded because it was disabled."""
-    if entry.disabled_by is not None:
-        _async_remove_all(hass, entry)
-
-
-@singleton(_REMOVALS)
-def _async_watch_removals(hass: HomeAssistant) -> None:
-    """Take back the issues of each entry that is removed from now on."""
-
-    @callback
-    def changed(change: ConfigEntryChange, entry: ConfigEntry) -> None:
-        if change is ConfigEntryChange.REMOVED and entry.domain == DOMAIN:
-            _async_remove_all(hass, entry)
-
-    async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, changed)
-
-
-@callback
-def _async_remove_all(hass: HomeAssistant, entry: ConfigEntry) -> None:
+def async_remove_issues(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Take back all issues of an entry that is removed or disabled."""
     for issue in _issues_of(hass, entry):
         ir.async_delete_issue(hass, DOMAIN, issue.issue_id)
 

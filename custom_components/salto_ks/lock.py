@@ -12,7 +12,6 @@ from .api.models import Lock, LockCommand, LockedState
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator
 from .entity import SaltoKsDoorEntity, add_doors
-from .issues import DefaultCodeIssue
 
 PARALLEL_UPDATES = 0  # Commands take their turns per IQ, which a platform's limit cannot know.
 
@@ -35,7 +34,6 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add a lock for each door."""
-    DefaultCodeIssue(hass, entry)
     add_doors(entry, async_add_entities, lambda doors, lock: [SaltoKsLock(doors, lock)])
 
 
