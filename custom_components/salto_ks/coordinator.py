@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final, override
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed
 from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
@@ -348,6 +348,8 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
 
         async def read(_: object) -> None:
             self._follow_ups.pop(lock_id, None)
+            if not self.hass.is_running:
+                return  # Home Assistant closes the connections when it stops.
             try:
                 lock = await self._read_door(lock_id)
             except SaltoKsError as err:
@@ -361,9 +363,7 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
         if (cancel := self._follow_ups.pop(lock_id, None)) is not None:
             cancel()
         if not self._shutdown_requested:
-            # Home Assistant closes its connections when it stops, and this may be due later.
-            job = HassJob(read, "read a door again", cancel_on_shutdown=True)
-            self._follow_ups[lock_id] = async_call_later(self.hass, delays[0], job)
+            self._follow_ups[lock_id] = async_call_later(self.hass, delays[0], read)
 
 
 def _retry_after(err: SaltoKsError) -> float | None:
