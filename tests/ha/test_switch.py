@@ -4,7 +4,9 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.lock.const import LockState
 from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE, STATE_UNKNOWN
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 import pytest
+from pytest_homeassistant_custom_component.common import async_capture_events
 
 from simulator import Fault, Simulator
 from simulator.seeds import SeedName
@@ -182,6 +184,20 @@ async def test_office_mode_in_an_outage(
     sim.faults.add(Fault(route=LOCKS, status=500, count=None))
     await go_on(hass, freezer, 60)
     assert state_of(hass, office_mode(hass, sim)) == STATE_UNAVAILABLE
+
+
+async def test_obstacles_leave_the_registry_alone(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """What comes between a switch and its door is not written to the list of entities."""
+    await set_up(iqs=[RECEPTION])
+    lock = lock_named(sim, GATE)
+    iq_id = lock.iq_id
+    changes = async_capture_events(hass, er.EVENT_ENTITY_REGISTRY_UPDATED)
+    for value in (None, iq_id, None, iq_id):
+        sim.set("lock", lock.id, iq_id=value)
+        await go_on(hass, freezer, 60)
+    assert changes == []
 
 
 # Active
