@@ -1,0 +1,185 @@
+"""The results as the tables of `docs/benchmarks.md`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from . import polls, set_up
+from .figures import megabytes, met, p95, seconds, table, typical, worst
+from .openings import OpeningTimes, Traffic
+from .polls import PollCosts
+from .set_up import SetUpCosts
+from .watch import Cost
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+_BEGIN = "<!-- Written by scripts/benchmark --write -->"
+_END = "<!-- End of what is written -->"
+
+RATIO = 1.25
+SET_UP = 3.0
+POLL = 0.150
+BLOCK = 0.050
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """Everything that one run has measured."""
+
+    machine: str
+    rounds: int
+    repeats: int
+    load: tuple[str, str]
+    openings: Sequence[tuple[OpeningTimes, Traffic]]
+    set_up: SetUpCosts
+    requests_of_set_up: int
+    """How many there should be."""
+    polls: Sequence[PollCosts]
+    requests_of_poll: int
+    """How many there should be."""
+
+
+def render(results: Results) -> str:
+    """Write the results."""
+    return "\n\n".join(
+        (
+            f"{results.machine}. Load of the last minute {results.load[0]} at the beginning and "
+            f"{results.load[1]} at the end.",
+            f"### Opening a door\n\nMedian of {results.rounds} rounds, in brackets the time that "
+            "one in twenty exceeds.",
+            _openings(results),
+            _traffic(results),
+            f"### Setting up 1,000 doors\n\nMedian of {results.repeats} runs, in brackets the "
+            "worst.",
+            _set_up(results),
+            _memory(results.set_up),
+            f"### Polling 1,000 doors\n\nMedian of {len(results.polls[0].costs)} polls of each "
+            "kind, in brackets the worst.",
+            _polls(results),
+        )
+    )
+
+
+def write(text: str) -> None:
+    """Put the results into the page. Raises ValueError when their place is not there."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise ValueError(f"{PAGE.name} has no place for the results")
+    PAGE.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}", encoding="utf-8")
+
+
+def _openings(results: Results) -> str:
+    def shown(times: Sequence[float]) -> str:
+        return f"{seconds(median(times))} ({seconds(p95(times))})"
+
+    rows = []
+    for times, _ in results.openings:
+        a, b, c = median(times.bare), median(times.trivial), median(times.ours)
+        rows.append(
+            (
+                f"{times.doors:,}",
+                *(shown(way) for way in (times.bare, times.trivial, times.ours)),
+                *(f"{ratio:.2f}" for ratio in (b / a, c / a, c / b)),
+                f"c/b ≤ {RATIO}: {met(c / b <= RATIO)}",
+            )
+        )
+    head = ("Doors", "a: bare PATCH", "b: trivial lock", "c: our lock", "b/a", "c/a", "c/b")
+    return table((*head, "Target"), *rows)
+
+
+def _traffic(results: Results) -> str:
+    rows = [
+        (
+            f"{times.doors:,}",
+            traffic.requests,
+            traffic.devices_written,
+            traffic.states_written,
+            seconds(traffic.loop_cpu),
+            f"1 request, 1 door: {met(traffic.requests == traffic.devices_written == 1)}",
+        )
+        for times, traffic in results.openings
+    ]
+    head = ("Doors", "Requests of an opening", "Doors written", "States written")
+    return table((*head, "CPU of the event loop, with what follows the answer", "Target"), *rows)
+
+
+def _set_up(results: Results) -> str:
+    rows = []
+    for kind, costs in results.set_up.costs.items():
+        if kind == set_up.BARE:
+            rows.append((kind, *_shown(costs), results.requests_of_set_up - 1, ""))
+            continue
+        requests = results.set_up.requests
+        parts = [
+            f"time {met(typical(costs, _wall) < SET_UP)}",
+            _judged_block(costs),
+            f"requests {met(requests == results.requests_of_set_up)}",
+        ]
+        rows.append((kind, *_shown(costs), requests, "; ".join(parts)))
+    return table((*_HEAD, "Target"), *rows)
+
+
+def _memory(costs: SetUpCosts) -> str:
+    each = (costs.growth - costs.growth_small) / 988
+    return (
+        f"{costs.entities:,} entities. The process grows by {megabytes(costs.growth)}, with 12 "
+        f"doors by {megabytes(costs.growth_small)}: {each / 1024:.0f} kB for each door. Python "
+        f"objects that stay: {megabytes(costs.traced)}."
+    )
+
+
+def _polls(results: Results) -> str:
+    rows = []
+    for poll in results.polls:
+        if poll.kind == polls.BARE:
+            rows.append((poll.kind, *_shown(poll.costs), poll.requests, ""))
+            continue
+        wanted = 1 if poll.kind == polls.OUTAGE else results.requests_of_poll
+        parts = [
+            f"CPU {met(typical(poll.costs, _loop_cpu) < POLL)}",
+            _judged_block(poll.costs),
+            f"requests {met(poll.requests == wanted)}",
+        ]
+        rows.append((poll.kind, *_shown(poll.costs), poll.requests, "; ".join(parts)))
+    return table((*_HEAD, "Target"), *rows)
+
+
+def _judged_block(costs: Sequence[Cost]) -> str:
+    """Say whether the loop is held up for too long, by us and by the garbage collector."""
+    if typical(costs, _block) < BLOCK:
+        return "block met"
+    itself = typical(costs, _block_itself) < BLOCK
+    return "block **missed**" + (" by garbage collection alone" if itself else "")
+
+
+_HEAD = (
+    "",
+    "Time",
+    "CPU of the event loop",
+    "Longest block",
+    "… without garbage collection",
+    "Requests",
+)
+
+
+def _shown(costs: Sequence[Cost]) -> list[str]:
+    parts = (_wall, _loop_cpu, _block, _block_itself)
+    return [f"{seconds(typical(costs, part))} ({seconds(worst(costs, part))})" for part in parts]
+
+
+def _wall(cost: Cost) -> float:
+    return cost.wall
+
+
+def _loop_cpu(cost: Cost) -> float:
+    return cost.loop_cpu
+
+
+def _block(cost: Cost) -> float:
+    return cost.longest_block
+
+
+def _block_itself(cost: Cost) -> float:
+    return cost.longest_block_itself

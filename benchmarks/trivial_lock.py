@@ -1,0 +1,30 @@
+"""The simplest lock entity there can be: it sends the request, the rest is Home Assistant's."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, override
+
+from homeassistant.components.lock import LockEntity
+from homeassistant.components.lock.const import DOMAIN as LOCK
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_component import DATA_INSTANCES
+
+
+class TrivialLock(LockEntity):
+    """A lock that is opened by one call and shows nothing of it."""
+
+    def __init__(self, name: str, send: Callable[[], Awaitable[None]]) -> None:
+        """Open by `send`."""
+        self._attr_name = name
+        self._send = send
+
+    @override
+    async def async_unlock(self, **kwargs: Any) -> None:
+        """Open."""
+        await self._send()
+
+
+async def add_trivial_lock(hass: HomeAssistant, send: Callable[[], Awaitable[None]]) -> str:
+    """Add one and return its entity id."""
+    lock = TrivialLock("Trivial", send)
+    await hass.data[DATA_INSTANCES][LOCK].async_add_entities([lock])
+    return lock.entity_id
