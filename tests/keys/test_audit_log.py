@@ -92,7 +92,8 @@ def test_no_place_for_a_pin() -> None:
 def test_free_text_is_short_and_one_line(name: str) -> None:
     """What somebody says in their own words is cut, and cannot begin a line."""
     said = 'broke\n{"at":1}\r\n\u2028 \x85 ' + "x" * 1000
-    read = decode_line(encode_line(replace(a_line(KEY), **{name: said})))
+    changes: dict[str, Any] = {name: said}
+    read = decode_line(encode_line(replace(a_line(KEY), **changes)))
     kept = getattr(read, name)
     assert kept == ('broke {"at":1} ' + "x" * 1000)[:FREE_TEXT]
 
@@ -239,6 +240,23 @@ async def test_full_disk(log: AuditLog, folder: Path, room: int) -> None:
     await log.append(a_line(KEY, "fits", at=NOW + 5 * DAY))
     assert (folder / THIS_MONTH).read_bytes().startswith(before)
     assert [one.action for one in await log.query(replace(EVERYTHING, limit=1))] == ["fits"]
+
+
+async def test_disk_that_does_not_keep(
+    log: AuditLog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that the disk has taken and does not promise to keep is no line."""
+
+    def failing(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    await log.append(a_line(KEY))
+    before = (folder / THIS_MONTH).read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing)
+        with pytest.raises(StorageError):
+            await log.append(a_line(KEY, "change"))
+    assert (folder / THIS_MONTH).read_bytes() == before
 
 
 async def test_full_disk_from_the_start(log: AuditLog, folder: Path) -> None:

@@ -159,7 +159,8 @@ async def test_power_fails_while_a_key_is_forgotten(
         with living_in(hass, picture):
             found = await opened(hass)
             before = (both, {gone.key_id: intent} if with_intent else {})
-            step = [before, (both, {}), ({kept.key_id: kept}, {})].index(state(found))
+            steps: list[object] = [before, (both, {}), ({kept.key_id: kept}, {})]
+            step = steps.index(state(found))
             seen.append(step)
             assert await actions(found, gone.key_id) == [
                 "issue",
@@ -300,7 +301,8 @@ async def test_full_disk_when_a_key_is_updated(hass: HomeAssistant) -> None:
     used = replace(record, first_used_at=NOW)
     with no_room(), pytest.raises(StorageError):
         await ledger.update(used, a_line(record.key_id, "used"))
-    assert (ledger.records[record.key_id], ledger.unwritten) == (used, {record.key_id})
+    assert ledger.records == {record.key_id: used}
+    assert ledger.unwritten == {record.key_id}
     assert (await opened(hass)).records == {record.key_id: record}
     await ledger.flush()
     assert (await opened(hass)).records == {record.key_id: used}
@@ -418,19 +420,50 @@ async def test_one_bad_file_is_not_in_the_way_of_others(hass: HomeAssistant) -> 
     """A key whose file cannot be written fails alone; keys of other files are issued and kept."""
     ledger = await opened(hass)
     record = await issued(ledger)
+    intent = an_intent(record, IntentKind.ROTATE)
+    await ledger.begin(intent)
     path = folder_of(hass) / "keys.0000"
     aside = path.rename(path.with_name("aside"))
     path.mkdir()
+    changed = replace(record, label="changed")
     with pytest.raises(StorageError):
-        await ledger.update(replace(record, first_used_at=NOW))
+        await ledger.finish(intent, changed, a_line(record.key_id, "rotate"))
     await ledger.skip_to(SHARD_SIZE)
     another = await issued(ledger)
     assert ledger.unwritten == {record.key_id}
     path.rmdir()
     aside.rename(path)
-    assert (await opened(hass)).records == {record.key_id: record, another.key_id: another}
+    assert state(await opened(hass)) == (
+        {record.key_id: record, another.key_id: another},
+        {record.key_id: intent},
+    )
     await ledger.flush()
-    assert (await opened(hass)).records == ledger.records
+    for one in (ledger, await opened(hass)):
+        assert state(one) == ({record.key_id: changed, another.key_id: another}, {})
+        assert await actions(one, record.key_id) == ["issue", "rotate"]
+
+
+async def test_log_of_one_month_that_cannot_be_written(hass: HomeAssistant) -> None:
+    """Of lines of two months those that could be added are not added again with the others."""
+    ledger = await opened(hass)
+    record = await issued(ledger)
+    october, november = (folder_of(hass) / f"audit.2026-{month}.jsonl" for month in (10, 11))
+    aside = october.rename(october.with_name("aside"))
+    october.mkdir()
+    november.mkdir()
+    await ledger.update(record, a_line(record.key_id, "used"))
+    await ledger.update(record, a_line(record.key_id, "later", at=NOW + 20 * DAY))
+    assert ledger.diagnostics()["unlogged"] == 2
+    october.rmdir()
+    aside.rename(october)
+    with pytest.raises(StorageError):
+        await ledger.flush()
+    assert ledger.diagnostics()["unlogged"] == 2
+    november.rmdir()
+    await ledger.flush()
+    assert ledger.diagnostics()["unlogged"] == 0
+    for one in (ledger, await opened(hass)):
+        assert await actions(one) == ["issue", "used", "later"]
 
 
 async def test_nothing_is_promised_while_stopping(hass: HomeAssistant) -> None:
@@ -477,13 +510,17 @@ async def test_older_write_never_replaces_a_newer(
     """However slow a write is whose caller has gone, what was written after it stays."""
     ledger = await opened(hass)
     record = await issued(ledger)
-    really_rename, held, may_go = os.rename, threading.Event(), threading.Event()
+    really_rename = os.rename
+    held, may_go, landed = threading.Event(), threading.Event(), threading.Event()
 
     def slow_once(*args: Any, **kwargs: Any) -> None:
-        if not held.is_set():
-            held.set()
-            may_go.wait(10)
+        if held.is_set():
+            really_rename(*args, **kwargs)
+            return
+        held.set()
+        may_go.wait(10)
         really_rename(*args, **kwargs)
+        landed.set()
 
     monkeypatch.setattr(os, "rename", slow_once)
     slow = asyncio.create_task(ledger.update(replace(record, label="older")))
@@ -493,6 +530,7 @@ async def test_older_write_never_replaces_a_newer(
     await asyncio.sleep(0.05)
     may_go.set()
     await newer
+    await hass.async_add_executor_job(landed.wait, 10)
     assert (await opened(hass)).records[record.key_id].label == "newer"
 
 

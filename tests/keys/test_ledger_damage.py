@@ -207,12 +207,16 @@ async def test_deleted_intents_are_no_new_ledger(hass: HomeAssistant) -> None:
 
 
 async def test_file_that_the_intents_do_not_list(hass: HomeAssistant) -> None:
-    """A file of keys that the intents do not know of yet counts, and is listed by the next write."""
+    """A file of keys that the intents do not know of yet counts, and is listed by the next write.
+
+    So do the numbers of its keys: none of them is given again.
+    """
     ledger = await a_ledger(hass)
     data = read_data(hass, INTENTS)
-    write_data(hass, INTENTS, data | {"shards": [0]})
+    write_data(hass, INTENTS, data | {"shards": [0], "highest_number": 1})
     again = await opened(hass)
     assert state(again) == state(ledger)
+    assert again.highest_number == ledger.highest_number == SHARD_SIZE + 1
     await again.update(next(iter(again.records.values())))
     assert read_data(hass, INTENTS)["shards"] == [0]
     await issued(again)
