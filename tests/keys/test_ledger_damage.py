@@ -223,6 +223,35 @@ async def test_file_that_the_intents_do_not_list(hass: HomeAssistant) -> None:
     assert read_data(hass, INTENTS)["shards"] == [0, 1]
 
 
+async def test_intents_of_an_older_backup(hass: HomeAssistant) -> None:
+    """What is begun on intents that are older than the keys is not taken for what was finished."""
+    ledger = await opened(hass)
+    record = a_record(ledger.new_key_id())
+    await ledger.begin(an_intent(record))
+    older = read_data(hass, INTENTS)
+    await ledger.finish(an_intent(record), record, a_line(record.key_id))
+    rotate, revoke = (an_intent(record, kind) for kind in (IntentKind.ROTATE, IntentKind.REVOKE))
+    await ledger.begin(rotate)
+    await ledger.finish(rotate, record, a_line(record.key_id))
+    write_data(hass, INTENTS, older)
+    again = await opened(hass)
+    await again.begin(revoke)
+    assert (await opened(hass)).intents == {record.key_id: revoke}
+
+
+async def test_files_that_are_not_ours(hass: HomeAssistant) -> None:
+    """Copies and other things that somebody has put into the folder are in nobody's way."""
+    ledger = await a_ledger(hass)
+    names = ["keys.0000.bak", "keys.1", "keys.00000", "keys.٠٠٠٧", "keys.", "keys.-001", "x"]
+    for name in names:
+        (folder_of(hass) / name).write_text("something")
+    again = await opened(hass)
+    assert again.quarantine is None
+    assert state(again) == state(ledger)
+    await issued(again)
+    assert {(folder_of(hass) / name).read_text() for name in names} == {"something"}
+
+
 async def test_file_of_another_ledger(hass: HomeAssistant) -> None:
     """Keys of another Home Assistant do not become ours by being copied."""
     ledger = await a_ledger(hass)
@@ -342,7 +371,8 @@ async def test_intent_that_cannot_be_read(hass: HomeAssistant) -> None:
     records = [await issued(ledger) for _ in range(2)]
     data = read_data(hass, INTENTS)
     future = json.dumps({"kind": "transfer", "to": SECRET})
-    data["intents"] = {"1": future, "not a number": 5}
+    others = {"not a number": 5, "9" * 5000: future}
+    data["intents"] = {"1": future} | others
     write_data(hass, INTENTS, data)
 
     again = await opened(hass)
@@ -354,7 +384,7 @@ async def test_intent_that_cannot_be_read(hass: HomeAssistant) -> None:
     await issued(again)
     assert read_data(hass, INTENTS)["intents"] == data["intents"]
     await again.forget(records[0].key_id)
-    assert read_data(hass, INTENTS)["intents"] == {"not a number": 5}
+    assert read_data(hass, INTENTS)["intents"] == others
     last = await opened(hass)
     assert last.unreadable == frozenset()
     assert records[0].key_id not in last.records

@@ -9,7 +9,7 @@ from ..domain.keys import KeyRecord
 class KeyIndex:
     """Ids of keys by what else is known of them."""
 
-    def __init__(self, records: Iterable[KeyRecord]) -> None:
+    def __init__(self, records: Iterable[KeyRecord] = ()) -> None:
         """Start with some keys."""
         self._bookings: dict[BookingId, frozenset[KeyId]] = {}
         self._guests: dict[GuestId, KeyId] = {}

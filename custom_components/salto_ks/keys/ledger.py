@@ -57,7 +57,6 @@ from ..domain.intents import Intent
 from ..domain.keys import KeyRecord
 from ..storage import StorageError
 from .audit_log import AuditLine, AuditLog, encode_line
-from .key_index import KeyIndex
 from .ledger_codec import (
     FORMAT,
     FileFormat,
@@ -86,6 +85,8 @@ from .pin_cipher import (
 )
 
 _INSTANCE_LETTERS: Final = string.ascii_lowercase + string.digits
+_DIGITS: Final = 15
+"""More than any number of a key has."""
 _LEDGERS: Final[HassKey[dict[SiteId, Ledger]]] = HassKey(f"{DOMAIN}_ledgers")
 
 
@@ -313,16 +314,13 @@ class Ledger:
         head = found.head or Head(instance=next(iter(instances), _new_instance()))
         self._is_on_disk = found.head is not None
         self._instance = head.instance
-        self._serial = head.highest_serial
+        used = (serial for shard in found.shards.values() for serial in shard.finished.values())
+        self._serial = max((head.highest_serial, *used))
         self._unreadable_intents = head.unreadable
         self._listed = head.shards | found.shards.keys()
         self._shards = found.shards
-        self._records = {
-            key_id: record
-            for shard in found.shards.values()
-            for key_id, record in shard.records.items()
-        }
-        self._index = KeyIndex(self._records.values())
+        self._records = found.records
+        self._index = found.index
         self._open = {
             key_id: one
             for key_id, one in head.intents.items()
@@ -622,4 +620,4 @@ def _unsealed(cipher: PinCipher, sealed: Iterable[str]) -> frozenset[str]:
 
 def _is_number(name: str) -> bool:
     """Tell whether something is named as a key is."""
-    return name.isascii() and name.isdecimal()
+    return name.isascii() and name.isdecimal() and len(name) <= _DIGITS

@@ -18,8 +18,11 @@ from homeassistant.util.json import json_loads
 
 from ..api.models import SiteId
 from ..const import DOMAIN
+from ..domain.ids import KeyId
+from ..domain.keys import KeyRecord
 from ..storage import SureStore
 from .audit_log import is_log_file, keep_names
+from .key_index import KeyIndex
 from .ledger_codec import (
     FileFormat,
     Head,
@@ -32,7 +35,7 @@ from .ledger_codec import (
 
 _LEDGER: Final = f"{DOMAIN}.ledger."
 _PLAIN: Final = re.compile(r"[a-z0-9-]{1,64}")
-_SHARD_FILE: Final = re.compile(rf"{Part.KEYS}\.(\d{{4,}})")
+_SHARD_FILE: Final = re.compile(rf"{Part.KEYS}\.([0-9]{{4}}|[1-9][0-9]{{4,14}})")
 _HALF_WRITTEN: Final = "tmp*"
 """What an atomic write that was cut off leaves behind."""
 _SEALED: Final = b"gAAAAA"
@@ -127,6 +130,9 @@ class Found:
 
     head: Head | None = None
     shards: dict[int, Shard] = field(default_factory=dict)
+    records: dict[KeyId, KeyRecord] = field(default_factory=dict)
+    """Those of all shards."""
+    index: KeyIndex = field(default_factory=KeyIndex)
     quarantine: Quarantine | None = None
     """The first thing that is wrong, if any; what could be read is there all the same."""
 
@@ -153,6 +159,9 @@ def read_ledger(files: LedgerFiles, file_format: FileFormat) -> Found:
             found.shards[number] = _read_shard(files, file_format, number, found.head)
         except FileFaultError as err:
             faults.append(Quarantine(err.fault, err.file))
+    for shard in found.shards.values():
+        found.records |= shard.records
+    found.index = KeyIndex(found.records.values())
     found.quarantine = next(iter(faults), None)
     return found
 
