@@ -6,7 +6,8 @@ from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryError
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.typing import ConfigType
 from homeassistant.util import dt as dt_util
 
 from .api.models import IqId, SiteId
@@ -19,20 +20,35 @@ from .coordinator import (
 )
 from .devices import SiteDevices, async_device_ids
 from .door_commands import DoorCommands
+from .door_facts import facts_from, zones_from
 from .iq_credential import IqKey
 from .iq_vault import async_get_iq_vault
-from .issues import DefaultCodeIssue, IqIssues, async_remove_issues
+from .issues import DefaultCodeIssue, IqIssues, KeyIssues, async_remove_issues
+from .keys.ledger import async_get_ledger
+from .keys.pin_cipher import async_get_pin_cipher
+from .services import async_setup_services
 from .session import async_create_session, create_client_from
+from .site_keys import SiteKeys
 from .site_state import async_get_site_states
 from .storage import StorageError
 
 PLATFORMS: Final = (
     Platform.BINARY_SENSOR,
     Platform.BUTTON,
+    Platform.EVENT,
     Platform.LOCK,
     Platform.SENSOR,
     Platform.SWITCH,
 )
+
+
+CONFIG_SCHEMA: Final = cv.config_entry_only_config_schema(DOMAIN)
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Offer the actions."""
+    async_setup_services(hass)
+    return True
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:
@@ -67,8 +83,25 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         clock=dt_util.utcnow,
         on_outcome=doors.async_note_outcome,
     )
+    keys = SiteKeys(
+        hass,
+        entry,
+        client,
+        site_id,
+        ledger=await async_get_ledger(hass, site_id),
+        cipher=await async_get_pin_cipher(hass),
+        facts=facts_from(doors),
+        zone_of=zones_from(doors, site),
+        is_active=lambda: states.is_active(site_id),
+    )
     entry.runtime_data = SaltoKsData(
-        client=client, vault=vault, states=states, commands=commands, doors=doors, site=site
+        client=client,
+        vault=vault,
+        states=states,
+        commands=commands,
+        doors=doors,
+        site=site,
+        keys=keys,
     )
     devices = SiteDevices(hass, entry)
     await devices.async_begin()
@@ -89,15 +122,21 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
     entry.async_on_unload(site.async_add_listener(site_changed))
     entry.async_on_unload(vault.subscribe(credential_changed))
     issues.async_update()
+    key_issues = KeyIssues(hass, entry)
+    entry.async_on_unload(site.async_add_listener(key_issues.async_update))
+    entry.async_on_unload(keys.async_listen(lambda _: site.async_read_soon()))
+    key_issues.async_update()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     DefaultCodeIssue(hass, entry)
     entry.async_on_unload(entry.add_update_listener(_async_reload))
+    keys.async_start()
     return True
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:
-    """Take the doors down, after the commands that are on their way."""
+    """Take the doors down, after the commands and the keys that are on their way."""
     await entry.runtime_data.commands.finish()
+    await entry.runtime_data.keys.async_close()
     if entry.disabled_by is not None:
         async_remove_issues(hass, entry)
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)

@@ -1,4 +1,4 @@
-"""Test the connection: log in anew, and say exactly what is wrong."""
+"""Test the connection, and compare the keys with Salto."""
 
 from typing import Any, override
 
@@ -11,7 +11,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .connection import NoSitesError, SiteNotFoundError, find_sites, survey
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry, SaltoKsCoordinator, SaltoKsSiteCoordinator
-from .entity import SaltoKsSiteEntity
+from .entity import SaltoKsKeysEntity, SaltoKsSiteEntity
 from .errors import raised_as_home_assistant_errors
 
 PARALLEL_UPDATES = 1
@@ -22,8 +22,8 @@ async def async_setup_entry(
     entry: SaltoKsConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Add the button."""
-    async_add_entities([SaltoKsTestConnection(entry.runtime_data.site)])
+    """Add the buttons."""
+    async_add_entities([SaltoKsTestConnection(entry.runtime_data.site), SaltoKsReconcile(entry)])
 
 
 class SaltoKsTestConnection(SaltoKsSiteEntity, ButtonEntity):
@@ -60,6 +60,24 @@ class SaltoKsTestConnection(SaltoKsSiteEntity, ButtonEntity):
             raise HomeAssistantError(translation_domain=DOMAIN, translation_key="no_remote_right")
         await _refresh(entry.runtime_data.site)
         await _refresh(entry.runtime_data.doors)
+
+
+class SaltoKsReconcile(SaltoKsKeysEntity, ButtonEntity):
+    """A button that compares the ledger with Salto, and puts right what needs no decision."""
+
+    _attr_translation_key = "reconcile"
+    _attr_entity_category = EntityCategory.DIAGNOSTIC
+
+    def __init__(self, entry: SaltoKsConfigEntry) -> None:
+        """Belong to the site."""
+        super().__init__(entry, "reconcile")
+        self._entry = entry
+
+    @override
+    async def async_press(self) -> None:
+        """Compare, and do what the plan says."""
+        with raised_as_home_assistant_errors(self.hass, self._entry):
+            await self.keys.manager.reconcile(dry_run=False)
 
 
 async def _refresh(coordinator: SaltoKsCoordinator[Any]) -> None:

@@ -23,6 +23,11 @@ CONF_STORE_PIN: Final = "store_pin"
 SUBENTRY_IQ: Final = "iq"
 
 CONF_POLLING_INTERVAL: Final = "polling_interval"
+CONF_WRITES_PER_MINUTE: Final = "writes_per_minute"
+CONF_AUDIT_DAYS: Final = "audit_days"
+CONF_FORGET_PINS: Final = "forget_pins"
+CONF_STRATEGY: Final = "strategy"
+CONF_FRONT_DESK: Final = "front_desk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,12 @@ class Bounds:
 
 POLLING_INTERVAL: Final = Bounds(least=15, default=60, most=900)
 """Seconds between two polls of doors and IQs."""
+
+WRITES_PER_MINUTE: Final = Bounds(least=6, default=120, most=600)
+"""Writes that are sent to Salto in any minute; it publishes no limit (UNK)."""
+
+AUDIT_DAYS: Final = Bounds(least=30, default=730, most=3650)
+"""Days for which the audit log is kept."""
 
 SITE_INTERVAL: Final = timedelta(minutes=10)
 

@@ -2,15 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Final, override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed
+from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.util import dt as dt_util
 
 from .api.client import SaltoKsClient
 from .api.exceptions import SaltoKsAuthError, SaltoKsError, SaltoKsRateLimitError
@@ -32,6 +34,7 @@ from .door_commands import DoorCommands
 from .errors import action_error_key, error_placeholders, raised_as_home_assistant_errors
 from .iq_vault import IqVault
 from .listeners import KeyedListeners
+from .site_keys import SiteKeys
 from .site_state import SiteStates
 from .turns import LoopTurns
 
@@ -45,6 +48,9 @@ The lock's open time is 1 to 240 s (DOC); the ordinary poll goes on beside this.
 
 LONGEST_PAUSE: Final = 300.0
 """Seconds after which a site is polled again, whatever `Retry-After` said."""
+
+SITE_AFTER_WRITES: Final = 30.0
+"""Seconds from a change of keys until seats are counted again, once for all changes in between."""
 
 POLL_ERRORS: Final = {"cannot_connect": "poll_without_answer", "server_error": "poll_failed"}
 """Texts of a poll instead of those of a command, after which nobody knows what was done."""
@@ -60,6 +66,10 @@ class DoorsSnapshot:
     """Locks that this poll lacks and that are not believed to be gone, as they were told last."""
     known: frozenset[str]
     """Ids of this poll, and those that are missing and not believed to be gone."""
+    read_at: datetime = field(compare=False)
+    """When Salto was asked."""
+    reached_since: Mapping[LockId, datetime] = field(compare=False)
+    """Since which poll a door and its IQ were online in every one."""
 
     def lock(self, lock_id: LockId) -> Lock:
         """Return a lock as it was told last, in this poll or before. Raises KeyError."""
@@ -89,6 +99,7 @@ class SaltoKsData:
     commands: DoorCommands
     doors: SaltoKsDoorsCoordinator
     site: SaltoKsSiteCoordinator
+    keys: SiteKeys
 
 
 class SaltoKsCoordinator[DataT](DataUpdateCoordinator[DataT]):
@@ -191,6 +202,25 @@ class SaltoKsSiteCoordinator(SaltoKsCoordinator[SiteSnapshot]):
     ) -> None:
         """Read what changes seldom."""
         super().__init__(hass, entry, client, site_id, name="site", interval=SITE_INTERVAL)
+        self._soon = Debouncer(
+            hass,
+            LOGGER,
+            cooldown=SITE_AFTER_WRITES,
+            immediate=False,
+            function=self.async_refresh,
+            background=True,
+        )
+
+    @callback
+    def async_read_soon(self) -> None:
+        """Read again in a while: keys have come or gone, and with them seats."""
+        self._soon.async_schedule_call()
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Stop reading."""
+        await super().async_shutdown()
+        self._soon.async_shutdown()
 
     @override
     async def _async_read(self) -> SiteSnapshot:
@@ -251,9 +281,11 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
     @override
     async def _async_read(self) -> DoorsSnapshot:
         """Read all locks and IQs: as many requests as they fill pages of 100."""
-        asked = self._next_event()
+        asked, read_at = self._next_event(), dt_util.utcnow()
         locks = {lock.id: lock for lock in await self.client.locks(self.site_id)}
         iqs = {iq.id: iq for iq in await self.client.iqs(self.site_id)}
+        for zone in {iq.time_zone for iq in iqs.values()}:
+            await dt_util.async_get_time_zone(zone)  # read from disk outside of the loop, once
         self._absences = absences(self._absences, {*locks, *iqs})
         before = {**self.data.missing, **self.data.locks} if self.data is not None else {}
         return DoorsSnapshot(
@@ -265,7 +297,23 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
                 if key in self._absences and key not in locks
             },
             known=frozenset(self._absences),
+            read_at=read_at,
+            reached_since=self._reached_since(locks.values(), iqs, read_at),
         )
+
+    def _reached_since(
+        self, locks: Iterable[Lock], iqs: Mapping[IqId, Iq], read_at: datetime
+    ) -> Mapping[LockId, datetime]:
+        """Return since when the doors that are in reach have been so."""
+        before = self.data.reached_since if self.data is not None else {}
+        return {
+            lock.id: before.get(lock.id, read_at)
+            for lock in locks
+            if lock.online
+            and lock.iq_id is not None
+            and (iq := iqs.get(lock.iq_id)) is not None
+            and iq.online
+        }
 
     async def async_command(
         self, lock_id: LockId, command: LockCommand, code: str | None = None

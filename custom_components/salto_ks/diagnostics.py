@@ -32,6 +32,7 @@ async def async_get_config_entry_diagnostics(
     site, doors = data.site.data, data.doors.data
     offset = data.client.server_clock_offset
     return described | {
+        "keys": data.keys.manager.diagnostics(),
         "active": data.states.is_active(site.site.id),
         "server_clock_offset_seconds": None if offset is None else offset.total_seconds(),
         "polls": {"doors": _poll(data.doors), "site": _poll(data.site)},

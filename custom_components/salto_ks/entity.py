@@ -106,6 +106,32 @@ class SaltoKsSiteEntity(CoordinatorEntity[SaltoKsSiteCoordinator]):
         self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, coordinator.site_id)})
 
 
+class SaltoKsKeysEntity(Entity):
+    """An entity that tells of the keys of a site."""
+
+    _attr_has_entity_name = True
+    _attr_should_poll = False
+
+    def __init__(self, entry: SaltoKsConfigEntry, key: str) -> None:
+        """Belong to the site's device; `key` is the end of the unique id."""
+        self.keys = entry.runtime_data.keys
+        site_id = entry.runtime_data.site.site_id
+        self._attr_unique_id = f"{site_id}-{key}"
+        self._attr_device_info = DeviceInfo(identifiers={(DOMAIN, site_id)})
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Tell whether the ledger could be read: without it nothing is known of keys."""
+        return self.keys.ledger.quarantine is None
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Begin to listen."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self.keys.async_listen_to_changes(self.async_write_ha_state))
+
+
 def add_doors(
     entry: SaltoKsConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,

@@ -32,11 +32,15 @@ from .api.exceptions import (
     SaltoKsUnexpectedResponseError,
 )
 from .const import DOMAIN
+from .domain.key_requests import OF_THE_WORLD, KeyRefusedError
+from .domain.keys import KeyProblem
 from .domain.refusals import CommandRefusedError, Refusal
 from .iq_activation import ActivatedElsewhereError, PinUncertainError
+from .keys.manager import KeyGivenUpError, KeyPendingError
+from .keys.provider import KeyFailedError
 from .storage import StorageError
 
-_VENDOR: Final[tuple[tuple[type[SaltoKsError], str], ...]] = (
+_BY_KIND: Final[tuple[tuple[type[Exception], str], ...]] = (
     (SaltoKsAuthError, "auth_failed"),
     (SaltoKsRateLimitError, "rate_limited"),
     (SaltoKsServerError, "server_error"),
@@ -49,6 +53,11 @@ _VENDOR: Final[tuple[tuple[type[SaltoKsError], str], ...]] = (
     (SaltoKsResponseError, "refused"),
     (SaltoKsConnectionError, "cannot_connect"),
     (SaltoKsUnexpectedResponseError, "unexpected_answer"),
+    (KeyPendingError, "key_pending"),
+    (KeyGivenUpError, "key_given_up"),
+    (StorageError, "storage_failed"),
+    (ActivatedElsewhereError, "activated_elsewhere"),
+    (PinUncertainError, "pin_uncertain"),
 )
 """First match counts, so a class stands before those it derives from."""
 
@@ -63,6 +72,9 @@ _USERS_TO_MEND: Final = frozenset(
 )
 """Refusals that the caller could have avoided; the others are the state of the world."""
 
+_DETAILED: Final = frozenset({KeyProblem.FORBIDDEN, KeyProblem.REFUSED, KeyProblem.NOT_READ_BACK})
+"""Problems that say little without what Salto has said."""
+
 _AUTH_FORM_ERRORS: Final = {
     AuthFailure.CLIENT: ("client_secret", "client_refused"),
     AuthFailure.ACCOUNT: ("password", "account_refused"),
@@ -72,11 +84,23 @@ _AUTH_FORM_ERRORS: Final = {
 }
 
 type KnownError = (
-    SaltoKsError | CommandRefusedError | StorageError | ActivatedElsewhereError | PinUncertainError
+    SaltoKsError
+    | CommandRefusedError
+    | KeyRefusedError
+    | KeyFailedError
+    | KeyPendingError
+    | KeyGivenUpError
+    | StorageError
+    | ActivatedElsewhereError
+    | PinUncertainError
 )
 KNOWN_ERRORS: Final = (
     SaltoKsError,
     CommandRefusedError,
+    KeyRefusedError,
+    KeyFailedError,
+    KeyPendingError,
+    KeyGivenUpError,
     StorageError,
     ActivatedElsewhereError,
     PinUncertainError,
@@ -87,16 +111,12 @@ KNOWN_ERRORS: Final = (
 def error_key(err: KnownError) -> str:
     """Return the key of the text for an error."""
     match err:
-        case CommandRefusedError():
+        case CommandRefusedError() | KeyRefusedError():
             return err.reason.value
-        case StorageError():
-            return "storage_failed"
-        case ActivatedElsewhereError():
-            return "activated_elsewhere"
-        case PinUncertainError():
-            return "pin_uncertain"
+        case KeyFailedError():
+            return f"key_failed_{err.problem}"
         case _:
-            return next(key for kind, key in _VENDOR if isinstance(err, kind))
+            return next(key for kind, key in _BY_KIND if isinstance(err, kind))
 
 
 def action_error_key(err: KnownError) -> str:
@@ -119,6 +139,12 @@ def error_placeholders(err: KnownError) -> dict[str, str]:
     """Return what the text for an error has to be filled with; never a secret."""
     if isinstance(err, CommandRefusedError):
         return {} if err.until is None else {"until": clock_time(err.until)}
+    if isinstance(err, KeyRefusedError):
+        return dict(err.about)
+    if isinstance(err, KeyPendingError | KeyGivenUpError):
+        return {"key_id": err.key_id, "detail": str(err.cause)}
+    if isinstance(err, KeyFailedError):
+        return {"detail": err.detail} if err.problem in _DETAILED else {}
     if isinstance(err, SaltoKsResponseError | SaltoKsUnexpectedResponseError):
         return {"detail": str(err)}
     return {}
@@ -147,11 +173,18 @@ def raised_as_home_assistant_errors(hass: HomeAssistant, entry: ConfigEntry[Any]
     try:
         yield
     except KNOWN_ERRORS as err:
-        if isinstance(err, SaltoKsAuthError) and err.failure.mends_with_credentials:
+        cause = err.cause if isinstance(err, KeyPendingError | KeyGivenUpError) else err
+        if isinstance(cause, SaltoKsAuthError) and cause.failure.mends_with_credentials:
             entry.async_start_reauth(hass)
-        users = isinstance(err, CommandRefusedError) and err.reason in _USERS_TO_MEND
-        raise (ServiceValidationError if users else HomeAssistantError)(
+        raise (ServiceValidationError if _is_users(err) else HomeAssistantError)(
             translation_domain=DOMAIN,
             translation_key=action_error_key(err),
             translation_placeholders=error_placeholders(err),
         ) from err
+
+
+def _is_users(err: KnownError) -> bool:
+    """Tell whether whoever asked could have avoided an error."""
+    if isinstance(err, KeyRefusedError):
+        return err.reason not in OF_THE_WORLD
+    return isinstance(err, CommandRefusedError) and err.reason in _USERS_TO_MEND

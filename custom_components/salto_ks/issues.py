@@ -22,6 +22,14 @@ IQ_NOT_ACTIVATED: Final = "iq_not_activated"
 IQ_PIN_UNPROVEN: Final = "iq_pin_unproven"
 """The answer to a change of the PIN was lost, so that several PINs may be in force."""
 
+SEATS_LOW: Final = "seats_low"
+SEATS_FULL: Final = "seats_full"
+LEDGER_CLOSED: Final = "ledger_closed"
+"""A file of the ledger is damaged, missing or of a later version, so no key is touched."""
+
+SEATS_LOW_FROM: Final = 80
+"""Per cent of the seats from which on a person should know."""
+
 IQ_ISSUES: Final = (IQ_DEGRADED, IQ_NOT_ACTIVATED, IQ_PIN_UNPROVEN)
 
 
@@ -80,6 +88,58 @@ class IqIssues:
             translation_key=key,
             translation_placeholders={"iq": subentry.title},
         )
+
+
+class KeyIssues:
+    """The issues about keys of one entry: seats that run out, and a ledger that is left alone."""
+
+    def __init__(self, hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
+        """Look after the site of `entry`."""
+        self._hass = hass
+        self._entry = entry
+
+    @callback
+    def async_update(self) -> None:
+        """Raise what is the matter, and take back what is not."""
+        data = self._entry.runtime_data
+        site = data.site.data.site
+        used, total = site.seats_used, site.seats_total
+        seats = {"used": str(used), "total": str(total)}
+        level = seats_level(used, total)
+        self._async_show(SEATS_FULL, seats if level == SEATS_FULL else None)
+        self._async_show(SEATS_LOW, seats if level == SEATS_LOW else None)
+        wrong = data.keys.ledger.quarantine
+        self._async_show(
+            LEDGER_CLOSED,
+            None if wrong is None else {"file": wrong.file, "fault": wrong.fault.value},
+        )
+
+    @callback
+    def _async_show(self, key: str, placeholders: dict[str, str] | None) -> None:
+        """Raise an issue, or take it back."""
+        issue = f"{key}_{self._entry.entry_id}"
+        if placeholders is None:
+            ir.async_delete_issue(self._hass, DOMAIN, issue)
+            return
+        ir.async_create_issue(
+            self._hass,
+            DOMAIN,
+            issue,
+            data={"entry_id": self._entry.entry_id},
+            is_fixable=False,
+            severity=ir.IssueSeverity.WARNING if key == SEATS_LOW else ir.IssueSeverity.ERROR,
+            translation_key=key,
+            translation_placeholders={"site": self._entry.title, **placeholders},
+        )
+
+
+def seats_level(used: int | None, total: int | None) -> str | None:
+    """Return the key of what is the matter with the seats; None where nothing is, or is known."""
+    if used is None or total is None:
+        return None
+    if used >= total:
+        return SEATS_FULL
+    return SEATS_LOW if used * 100 >= total * SEATS_LOW_FROM else None
 
 
 class DefaultCodeIssue:

@@ -5,27 +5,50 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
 from homeassistant.helpers.selector import (
+    BooleanSelector,
     NumberSelector,
     NumberSelectorConfig,
     NumberSelectorMode,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
 )
 import voluptuous as vol
 
-from .const import CONF_POLLING_INTERVAL, POLLING_INTERVAL
-
-_SCHEMA: Final = vol.Schema(
-    {
-        vol.Required(CONF_POLLING_INTERVAL, default=POLLING_INTERVAL.default): NumberSelector(
-            NumberSelectorConfig(
-                min=POLLING_INTERVAL.least,
-                max=POLLING_INTERVAL.most,
-                step=1,
-                unit_of_measurement="s",
-                mode=NumberSelectorMode.BOX,
-            )
-        )
-    }
+from .const import (
+    AUDIT_DAYS,
+    CONF_AUDIT_DAYS,
+    CONF_FORGET_PINS,
+    CONF_FRONT_DESK,
+    CONF_POLLING_INTERVAL,
+    CONF_STRATEGY,
+    CONF_WRITES_PER_MINUTE,
+    POLLING_INTERVAL,
+    WRITES_PER_MINUTE,
+    Bounds,
 )
+from .domain.keys import Strategy
+
+
+def _number(bounds: Bounds, unit: str) -> NumberSelector:
+    """Ask for a whole number."""
+    return NumberSelector(
+        NumberSelectorConfig(
+            min=bounds.least,
+            max=bounds.most,
+            step=1,
+            unit_of_measurement=unit,
+            mode=NumberSelectorMode.BOX,
+        )
+    )
+
+
+_NUMBERS: Final[Mapping[str, tuple[Bounds, NumberSelector]]] = {
+    CONF_POLLING_INTERVAL: (POLLING_INTERVAL, _number(POLLING_INTERVAL, "s")),
+    CONF_WRITES_PER_MINUTE: (WRITES_PER_MINUTE, _number(WRITES_PER_MINUTE, "1/min")),
+    CONF_AUDIT_DAYS: (AUDIT_DAYS, _number(AUDIT_DAYS, "d")),
+}
 
 
 class SaltoKsOptionsFlow(OptionsFlow):
@@ -36,10 +59,39 @@ class SaltoKsOptionsFlow(OptionsFlow):
     ) -> ConfigFlowResult:
         """Ask for the options."""
         if user_input is not None:
-            return self.async_create_entry(
-                data={CONF_POLLING_INTERVAL: int(user_input[CONF_POLLING_INTERVAL])}
-            )
+            numbers = {key: int(user_input[key]) for key in _NUMBERS}
+            return self.async_create_entry(data={**user_input, **numbers})
+        schema = vol.Schema(
+            {
+                **{
+                    vol.Required(key, default=bounds.default): selector
+                    for key, (bounds, selector) in _NUMBERS.items()
+                },
+                vol.Required(CONF_FORGET_PINS, default=False): BooleanSelector(),
+                vol.Required(CONF_STRATEGY, default=Strategy.SCHEDULE.value): SelectSelector(
+                    SelectSelectorConfig(
+                        options=[strategy.value for strategy in Strategy],
+                        mode=SelectSelectorMode.LIST,
+                        translation_key="strategy",
+                    )
+                ),
+                vol.Optional(CONF_FRONT_DESK, default=list): SelectSelector(
+                    SelectSelectorConfig(options=await self._users(), multiple=True)
+                ),
+            }
+        )
         return self.async_show_form(
             step_id="init",
-            data_schema=self.add_suggested_values_to_schema(_SCHEMA, self.config_entry.options),
+            data_schema=self.add_suggested_values_to_schema(schema, self.config_entry.options),
         )
+
+    async def _users(self) -> list[SelectOptionDict]:
+        """List whom the front desk can be given to, and those that have it though they are gone."""
+        users = {
+            user.id: user.name or user.id
+            for user in await self.hass.auth.async_get_users()
+            if user.is_active and not user.system_generated and not user.is_admin
+        }
+        chosen = self.config_entry.options.get(CONF_FRONT_DESK, ())
+        users |= {user_id: user_id for user_id in chosen if user_id not in users}
+        return [SelectOptionDict(value=key, label=name) for key, name in users.items()]

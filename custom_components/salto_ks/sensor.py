@@ -1,9 +1,10 @@
-"""Battery of a door, signal of an IQ, and until when an IQ takes no one-time password."""
+"""Battery of a door, signal and pauses of an IQ; keys, seats and findings of a site."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, override
+from typing import Any, Final, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -19,8 +20,16 @@ from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
 from .api.models import BatteryLevel, Iq, Lock
-from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator
-from .entity import SaltoKsDoorEntity, SaltoKsIqEntity, add_doors, add_iqs
+from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator, SaltoKsSiteCoordinator
+from .entity import (
+    SaltoKsDoorEntity,
+    SaltoKsIqEntity,
+    SaltoKsKeysEntity,
+    SaltoKsSiteEntity,
+    add_doors,
+    add_iqs,
+)
+from .site_keys import SiteKeys
 
 PARALLEL_UPDATES = 0
 
@@ -50,6 +59,39 @@ IQ_SENSORS: Final = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeysSensorDescription(SensorEntityDescription):
+    """A sensor of a site's keys."""
+
+    value: Callable[[SiteKeys], StateType | datetime]
+
+
+KEYS_SENSORS: Final = (
+    KeysSensorDescription(
+        key="active_keys",
+        translation_key="active_keys",
+        state_class=SensorStateClass.MEASUREMENT,
+        value=lambda keys: keys.summary.active,
+    ),
+    KeysSensorDescription(
+        key="next_key_start",
+        translation_key="next_key_start",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        value=lambda keys: keys.summary.next_start,
+    ),
+    KeysSensorDescription(
+        key="last_reconciliation",
+        translation_key="last_reconciliation",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        device_class=SensorDeviceClass.TIMESTAMP,
+        value=lambda keys: None if (last := keys.manager.last_pass) is None else last.at,
+    ),
+)
+
+SHOWN_KEYS: Final = 20
+"""Ids of keys in an attribute; a state is no place for thousands."""
+
+
 async def async_setup_entry(
     hass: HomeAssistant,
     entry: SaltoKsConfigEntry,
@@ -60,6 +102,13 @@ async def async_setup_entry(
     def of_iq(doors: SaltoKsDoorsCoordinator, iq: Iq) -> list[SaltoKsIqSensor]:
         return [SaltoKsIqSensor(doors, iq, description) for description in IQ_SENSORS]
 
+    async_add_entities(
+        [
+            *(SaltoKsKeysSensor(entry, description) for description in KEYS_SENSORS),
+            SaltoKsDiscrepanciesSensor(entry),
+            SaltoKsSeatsSensor(entry.runtime_data.site),
+        ]
+    )
     add_doors(entry, async_add_entities, lambda doors, lock: [SaltoKsBatterySensor(doors, lock)])
     add_iqs(entry, async_add_entities, of_iq)
     add_iqs(entry, async_add_entities, lambda doors, iq: [SaltoKsOtpPauseSensor(doors, iq)])
@@ -157,3 +206,78 @@ class SaltoKsOtpPauseSensor(SaltoKsIqEntity, SensorEntity):
         """Show that the pause is over."""
         self._stop_waiting = None
         self._handle_coordinator_update()
+
+
+class SaltoKsKeysSensor(SaltoKsKeysEntity, SensorEntity):
+    """A sensor of a site's keys."""
+
+    entity_description: KeysSensorDescription
+
+    def __init__(self, entry: SaltoKsConfigEntry, description: KeysSensorDescription) -> None:
+        """Show what the description tells."""
+        super().__init__(entry, description.key)
+        self.entity_description = description
+
+    @property
+    @override
+    def native_value(self) -> StateType | datetime:
+        """Return the value."""
+        return self.entity_description.value(self.keys)
+
+
+class SaltoKsDiscrepanciesSensor(SaltoKsKeysEntity, SensorEntity):
+    """How many differences between the ledger and Salto a person should know about."""
+
+    _attr_translation_key = "discrepancies"
+    _attr_entity_category = EntityCategory.DIAGNOSTIC
+    _attr_state_class = SensorStateClass.MEASUREMENT
+    _unrecorded_attributes = frozenset({"outcomes", "key_ids", "unmanaged", "foreign"})
+
+    def __init__(self, entry: SaltoKsConfigEntry) -> None:
+        """Belong to the site."""
+        super().__init__(entry, "discrepancies")
+
+    @property
+    @override
+    def native_value(self) -> int | None:
+        """Return their number at the last comparison; None before the first since the start."""
+        last = self.keys.manager.last_pass
+        return None if last is None else len(last.discrepancies)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any] | None:
+        """Return what kinds there are, and the first keys."""
+        last = self.keys.manager.last_pass
+        if last is None:
+            return None
+        key_ids = dict.fromkeys(one.key_id for one in last.discrepancies if one.key_id)
+        return {
+            "outcomes": dict(Counter(one.outcome.value for one in last.discrepancies)),
+            "key_ids": list(key_ids)[:SHOWN_KEYS],
+            "unmanaged": last.plan.unmanaged,
+            "foreign": last.plan.foreign,
+        }
+
+
+class SaltoKsSeatsSensor(SaltoKsSiteEntity, SensorEntity):
+    """How many seats of the subscription are taken."""
+
+    _attr_translation_key = "seats_used"
+    _attr_state_class = SensorStateClass.MEASUREMENT
+
+    def __init__(self, coordinator: SaltoKsSiteCoordinator) -> None:
+        """Belong to the site."""
+        super().__init__(coordinator, "seats_used")
+
+    @property
+    @override
+    def native_value(self) -> int | None:
+        """Return how many, as Salto says."""
+        return self.coordinator.data.site.seats_used
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any]:
+        """Return how many there are."""
+        return {"total": self.coordinator.data.site.seats_total}

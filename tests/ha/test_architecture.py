@@ -51,15 +51,18 @@ PARTS: Mapping[str, Part] = {
         knows_home_assistant=False,
         libraries=frozenset(),
     ),
-    "kept": _part("iq_vault site_state storage", *_CORE, "logic"),
+    "kept": _part("access_cursor iq_vault site_state storage", *_CORE, "logic"),
     "keys": _part("keys", *_CORE, "kept"),
-    "ground": _part("errors listeners session", *_CORE, "logic", "kept", "keys"),
-    "coordinators": _part("coordinator", *_GROUND),
-    "around": _part("devices entity issues", *_GROUND, "coordinators"),
+    "ground": _part(
+        "door_ids errors listeners session site_keys", *_CORE, "logic", "kept", "keys"
+    ),
+    "coordinators": _part("access_feed coordinator", *_GROUND),
+    "around": _part("devices door_facts entity issues key_actions", *_GROUND, "coordinators"),
     "platforms": _part(" ".join(PLATFORMS), *_ALL, together=False),
     "flows": _part("config_flow iq_flow iq_steps options_flow", *_ALL),
     "reports": _part("diagnostics repairs system_health", *_ALL, together=False),
-    "start": Part(modules=frozenset({""}), builds_on=frozenset(_ALL)),
+    "actions": _part("services", *_ALL),
+    "start": Part(modules=frozenset({""}), builds_on=frozenset({*_ALL, "actions"})),
 }
 
 

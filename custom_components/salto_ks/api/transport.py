@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from .counting import note_request
 from .exceptions import Endpoint, SaltoKsConnectionError, SaltoKsUnexpectedResponseError
 
 _LOGGER = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class Transport:
         SaltoKsUnexpectedResponseError for a redirect or an oversized body.
         """
         started = monotonic()
+        note_request()
         try:
             async with self._session.request(
                 method,

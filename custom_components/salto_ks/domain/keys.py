@@ -117,6 +117,8 @@ class KeyRecord:
     removed_at: datetime | None = None
     """When Salto said that it is gone."""
     first_used_at: datetime | None = None
+    pin_set_at: datetime | None = None
+    """Since when the PIN that counts now has been in force."""
 
     @property
     def proven(self) -> bool:

@@ -14,9 +14,10 @@ from ..api.access import AccessApi
 from ..api.access_models import SiteUser
 from ..api.client import SaltoKsClient
 from ..api.exceptions import SaltoKsError
-from ..api.models import SiteId
+from ..api.models import SiteId, SiteUserId
 from ..domain.ids import DoorId, GroupId, GuestId, KeyId, PersonId, marked
-from ..domain.keys import KeyRecord, Strategy
+from ..domain.keys import KeyProblem, KeyRecord, Strategy
+from ..domain.observed import Observation, ObservedGroup, ObservedGuest
 from .connect_failures import Unread, failure, finals_named, offered
 from .connect_groups import Groups
 from .connect_guests import Guests
@@ -24,15 +25,7 @@ from .connect_pins import Pins
 from .connect_progress import Progress, guest_of
 from .connect_read_back import ReadBack
 from .connect_times import Part, parts, zones
-from .provider import (
-    Capabilities,
-    ChoosePin,
-    Issued,
-    KeyFailedError,
-    Observation,
-    ObservedGroup,
-    ObservedGuest,
-)
+from .provider import Capabilities, ChoosePin, Issued, KeyFailedError
 from .writer import LONG_AGO, Writer, is_final
 
 CUSTOM_PIN: Final = "custom_pin"
@@ -185,6 +178,17 @@ class ConnectProvider:
             ),
             unmanaged=len(users) - len(guests),
         )
+
+    async def is_gone(self, guest_id: GuestId) -> bool:
+        """Ask Salto for one guest: a listing can lack one that is there (INF), this cannot."""
+        try:
+            with finals_named():
+                await self._write.read(lambda: self._access.user(SiteUserId(guest_id)))
+        except KeyFailedError as err:
+            if err.problem is KeyProblem.NOT_READ_BACK:
+                return True
+            raise
+        return False
 
     async def set_membership(self, record: KeyRecord, *, member: bool) -> KeyRecord:
         """Have the guest join or leave the key's groups; may be repeated.

@@ -272,6 +272,7 @@ def _record_to_json(record: KeyRecord) -> dict[str, Any]:
         "changed_at": _instant_to_json(record.changed_at),
         "removed_at": record.removed_at and _instant_to_json(record.removed_at),
         "first_used_at": record.first_used_at and _instant_to_json(record.first_used_at),
+        "pin_set_at": record.pin_set_at and _instant_to_json(record.pin_set_at),
     }
 
 
@@ -296,6 +297,7 @@ def _record_from_json(key_id: KeyId, data: Any) -> tuple[KeyRecord, Json | None]
         changed_at=_instant(data["changed_at"]),
         removed_at=_optional_instant(data["removed_at"]),
         first_used_at=_optional_instant(data["first_used_at"]),
+        pin_set_at=_optional_instant(data["pin_set_at"]),
     )
     return record, None if _holds_all_of(_record_to_json(record), data) else data
 

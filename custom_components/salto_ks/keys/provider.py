@@ -6,11 +6,23 @@ plan stay as they are.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Final, Protocol
+from typing import Protocol
 
-from ..domain.ids import DoorId, GroupId, GuestId, KeyId, PersonId
+from ..domain.ids import DoorId, GuestId, KeyId
 from ..domain.keys import KeyProblem, KeyRecord
+from ..domain.observed import UNSEEN_FOR, Observation, ObservedGroup, ObservedGuest
+
+__all__ = [
+    "UNSEEN_FOR",
+    "Capabilities",
+    "ChoosePin",
+    "Issued",
+    "KeyFailedError",
+    "KeyProvider",
+    "Observation",
+    "ObservedGroup",
+    "ObservedGuest",
+]
 
 type ChoosePin = Callable[[], str]
 """Gives a PIN of our own choice, another one at each call."""
@@ -38,38 +50,6 @@ class Issued:
     then `remove_spares` has to be called once `UNSEEN_FOR` has passed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedGuest:
-    """A guest that carries one of our markers."""
-
-    key_id: KeyId
-    id: GuestId
-    person_id: PersonId
-    has_seat: bool
-    pin_enabled: bool
-    """Whether the guest may use a PIN and is not blocked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedGroup:
-    """An access group that carries one of our markers."""
-
-    key_id: KeyId
-    id: GroupId
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """What a listing of a whole site shows."""
-
-    guests: tuple[ObservedGuest, ...]
-    groups: tuple[ObservedGroup, ...] | None
-    """None when Salto does not offer the listing."""
-    unmanaged: int
-    """Users without a marker; counted, never touched."""
-
-
 class KeyFailedError(Exception):
     """A key could not be brought to where it was wanted, and trying again does not help."""
 
@@ -83,11 +63,6 @@ class KeyFailedError(Exception):
         self.problem = problem
         self.detail = detail
         self.leftovers = leftovers
-
-
-UNSEEN_FOR: Final = timedelta(minutes=5)
-"""How long something new may be missing from listings. Only then does a listing without it mean
-that it does not exist."""
 
 
 class KeyProvider(Protocol):
@@ -141,6 +116,9 @@ class KeyProvider(Protocol):
 
     async def observe(self) -> Observation:
         """List what of ours is at the site; what was removed just now may still be in it."""
+
+    async def is_gone(self, guest_id: GuestId) -> bool:
+        """Tell whether the key system says that it has no such guest."""
 
     async def set_membership(self, record: KeyRecord, *, member: bool) -> KeyRecord:
         """Have the guest join or leave the key's groups."""

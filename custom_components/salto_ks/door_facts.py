@@ -1,0 +1,45 @@
+"""What the last poll says of doors, in the words in which keys are decided about."""
+
+from collections.abc import Callable
+
+from .api.models import LockedState, LockId
+from .coordinator import SaltoKsDoorsCoordinator, SaltoKsSiteCoordinator
+from .domain.ids import DoorId
+from .domain.key_requests import DoorFacts
+
+
+def facts_from(doors: SaltoKsDoorsCoordinator) -> Callable[[DoorId], DoorFacts | None]:
+    """Return what tells the facts of a door; None for one that the site does not have."""
+
+    def facts_of(door_id: DoorId) -> DoorFacts | None:
+        snapshot, lock_id = doors.data, LockId(door_id)
+        if lock_id not in snapshot.locks and lock_id not in snapshot.missing:
+            return None
+        lock = snapshot.lock(lock_id)
+        iq = snapshot.iq_of(lock)
+        return DoorFacts(
+            name=lock.name or door_id,
+            has_keypad=lock.has_keypad,
+            online=lock.online,
+            iq_online=iq is not None and iq.online,
+            privacy_mode=lock.privacy_mode is True,
+            office_mode=lock.locked_state == LockedState.OFFICE_MODE,
+            seen_at=snapshot.read_at,
+            reached_since=snapshot.reached_since.get(lock_id),
+        )
+
+    return facts_of
+
+
+def zones_from(
+    doors: SaltoKsDoorsCoordinator, site: SaltoKsSiteCoordinator
+) -> Callable[[DoorId], str]:
+    """Return what tells the time zone of a door's IQ; that of the site where there is no IQ."""
+
+    def zone_of(door_id: DoorId) -> str:
+        snapshot, lock_id = doors.data, LockId(door_id)
+        known = lock_id in snapshot.locks or lock_id in snapshot.missing
+        iq = snapshot.iq_of(snapshot.lock(lock_id)) if known else None
+        return site.data.site.time_zone if iq is None else iq.time_zone
+
+    return zone_of

@@ -1,0 +1,375 @@
+"""The steps that are taken at Salto for one key, from an intent on disk to a result on disk.
+
+A step may be taken up again after a crash or a failure, with the intent that is still open. It
+knows nothing of turns, of waiting and of other keys; that is the manager's part.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ..api.exceptions import SaltoKsError
+from ..const import LOGGER
+from ..domain.ids import KeyId
+from ..domain.intents import Intent, IntentKind
+from ..domain.key_requests import By
+from ..domain.keys import ENDED, KeyProblem, KeyRecord, KeyStatus, KeyWarning
+from ..domain.observed import UNSEEN_FOR
+from ..domain.pins import choose_pin
+from ..storage import StorageError
+from .audit_log import AuditLine
+from .ledger import Ledger
+from .news import KeyChangeKind, KeyNews, NewsKind, Tell
+from .pin_cipher import PinCipher
+from .provider import ChoosePin, KeyFailedError, KeyProvider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a step came to."""
+
+    record: KeyRecord
+    keypad_pin: str | None = field(default=None, repr=False)
+    look_again_at: datetime | None = None
+    """When to look once more for what a listing may have shown only by then."""
+
+
+class KeySteps:
+    """Takes the steps of a site's keys."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        cipher: PinCipher,
+        provider: KeyProvider,
+        *,
+        clock: Callable[[], datetime],
+        random_below: Callable[[int], int],
+        tell: Tell,
+    ) -> None:
+        """Write to `ledger`; `tell` is called once for each thing that is on disk."""
+        self._ledger = ledger
+        self._cipher = cipher
+        self._provider = provider
+        self._clock = clock
+        self._random_below = random_below
+        self._tell = tell
+        self._promised: set[str] = set()
+        self._untold: dict[KeyId, KeyNews] = {}
+
+    async def carry_out(self, intent: Intent, *, again: bool = False) -> Done:
+        """Bring an intent that is on disk to its result on disk.
+
+        `again` says that it may have been begun before. Raises KeyFailedError for what is final:
+        that is on disk as well, unless the intent is still open. Raises from `SaltoKsError` for
+        what may work later; then the intent is open. Raises StorageError when the result is in
+        memory only.
+        """
+        match intent.kind:
+            case IntentKind.ISSUE:
+                return await self._issue(intent, again=again)
+            case IntentKind.REVOKE:
+                return await self._revoke(intent)
+            case IntentKind.CHANGE:
+                return await self._change(intent, again=again)
+            case IntentKind.SUSPEND:
+                return await self._suspend(intent)
+            case IntentKind.RESUME:
+                return await self._resume(intent)
+            case IntentKind.ROTATE:
+                return await self._rotate(intent)
+
+    async def give_up(self, intent: Intent, problem: KeyProblem) -> Intent:
+        """Turn the intent to issue a key into one to remove what there may be of it.
+
+        Raises StorageError; then the first intent is still open.
+        """
+        failed = self._failed(intent.record, problem)
+        removal = replace(
+            intent, kind=IntentKind.REVOKE, record=failed, started_at=failed.changed_at
+        )
+        await self._ledger.begin(removal)
+        by = By(who=intent.who, reason=intent.reason)
+        try:
+            await self._ledger.log(
+                self.line(failed, intent.kind.value, f"failed: {problem.value}", by)
+            )
+        except StorageError as err:
+            LOGGER.warning("The failure of key %s is not in the audit log: %s", failed.key_id, err)
+        self._tell(KeyNews(kind=NewsKind.FAILED, record=failed, problem=problem))
+        return removal
+
+    async def remove_spares(self, record: KeyRecord) -> int:
+        """Remove what carries a key's marker and does not belong to it; return how much."""
+        if record.status in ENDED or record.status is KeyStatus.REMOVING:
+            await self._provider.remove(record.key_id, record)
+            return 0
+        return await self._provider.remove_spares(record)
+
+    async def set_membership(self, record: KeyRecord, *, member: bool) -> None:
+        """Have a key begin or stop to open doors, where we do that and not a schedule."""
+        moved = await self._provider.set_membership(record, member=member)
+        await self._ledger.amend(
+            record.key_id,
+            lambda now: replace(now, groups=moved.groups),
+            self.line(moved, "join" if member else "leave", "done", By(who="")),
+        )
+
+    async def confirm_removed(self, record: KeyRecord) -> None:
+        """Note that no door knows a removed key any more."""
+        revoked = await self._ledger.amend(
+            record.key_id,
+            lambda now: replace(now, status=KeyStatus.REVOKED, changed_at=self._clock()),
+            self.line(record, "revoked", "no door knows it any more", By(who="")),
+        )
+        self._tell(KeyNews(kind=NewsKind.REVOKED, record=revoked))
+
+    def tell_what_is_written(self) -> None:
+        """Tell what could not be written when it happened, and is on disk by now."""
+        for key_id in self._untold.keys() - self._ledger.unwritten:
+            self._tell(self._untold.pop(key_id))
+
+    def line(self, record: KeyRecord, action: str, outcome: str, by: By) -> AuditLine:
+        """Write a line about a key for the audit log."""
+        return AuditLine(
+            at=self._clock(),
+            action=action,
+            outcome=outcome,
+            key_id=record.key_id,
+            salto_key_id=None if record.guest is None else record.guest.id,
+            doors=tuple(sorted(record.doors)),
+            starts_at=record.window.starts_at,
+            ends_at=record.window.ends_at,
+            who=by.who,
+            reason=by.reason,
+            booking_id=record.booking_id,
+        )
+
+    async def _issue(self, intent: Intent, *, again: bool) -> Done:
+        """Issue a key. What there is of it from before goes first."""
+        before = self._ledger.records.get(intent.key_id)
+        is_anew = again or before is not None
+        try:
+            if is_anew:
+                await self._provider.remove(intent.key_id, before)
+            async with self._choosing(intent.record) as choose:
+                issued = await self._provider.issue(intent.record, choose)
+                now = self._clock()
+                record = replace(
+                    issued.record,
+                    status=KeyStatus.SET,
+                    errors=frozenset(),
+                    sealed_pin=self._cipher.seal(issued.keypad_pin),
+                    pin_set_at=now,
+                    first_used_at=None,
+                    changed_at=now,
+                )
+                kind = NewsKind.ISSUED if before is None else NewsKind.CHANGED
+                change = None if before is None else KeyChangeKind.PIN
+                await self._finish(intent, record, kind, change=change)
+        except KeyFailedError as err:
+            await self._end_failed_issue(intent, err, leftovers=is_anew)
+            raise
+        return Done(
+            record=record,
+            keypad_pin=issued.keypad_pin,
+            look_again_at=now + UNSEEN_FOR if again or issued.leftovers else None,
+        )
+
+    async def _end_failed_issue(
+        self, intent: Intent, err: KeyFailedError, *, leftovers: bool
+    ) -> None:
+        """Keep why a key failed, and that something of it may still have to be removed."""
+        try:
+            if leftovers or err.leftovers:
+                await self.give_up(intent, err.problem)
+            else:
+                failed = self._failed(intent.record, err.problem)
+                await self._finish(intent, failed, NewsKind.FAILED, problem=err.problem)
+        except StorageError as storage:
+            LOGGER.error("The failure of key %s is not on disk: %s", intent.key_id, storage)
+
+    async def _revoke(self, intent: Intent) -> Done:
+        """Remove a key.
+
+        One that never was issued to its end may have left something that is listed late, so it
+        counts as removed only when nothing was found once `UNSEEN_FOR` had passed.
+        """
+        before = self._ledger.records.get(intent.key_id)
+        try:
+            await self._provider.remove(intent.key_id, before)
+        except KeyFailedError as err:
+            if before is not None:
+                await self._note_failure(intent, before, err)
+            raise
+        now = self._clock()
+        if before is None:
+            if now < intent.started_at + UNSEEN_FOR:
+                return Done(record=intent.record, look_again_at=intent.started_at + UNSEEN_FOR)
+            gone = replace(intent.record, removed_at=now, changed_at=now)
+            await self._finish(intent, gone, None)
+        else:
+            gone = replace(
+                before,
+                status=KeyStatus.REMOVING,
+                errors=intent.record.errors,
+                removed_at=now,
+                changed_at=now,
+            )
+            await self._finish(intent, gone, NewsKind.CHANGED, change=KeyChangeKind.REMOVING)
+        return Done(record=gone)
+
+    async def _change(self, intent: Intent, *, again: bool) -> Done:
+        """Move window and doors of a key; its PIN stays."""
+        before, wanted = self._ledger.records[intent.key_id], intent.record
+        try:
+            moved = await self._provider.change(before, wanted)
+            if again:
+                await self._provider.remove_spares(moved)
+        except KeyFailedError as err:
+            await self._note_failure(intent, await self._went_back(before, wanted), err)
+            raise
+        status = KeyStatus.SUSPENDED if before.status is KeyStatus.SUSPENDED else KeyStatus.SET
+        changed = self._as_of_now(moved, status=status, errors=frozenset())
+        await self._finish(intent, changed, NewsKind.CHANGED, change=_what_changed(before, changed))
+        return Done(record=changed)
+
+    async def _went_back(self, before: KeyRecord, wanted: KeyRecord) -> KeyRecord:
+        """Undo what a refused change has changed; a key of which that fails is unknown to us."""
+        doors = self._provider.zones(wanted.doors)
+        halfway = replace(
+            wanted,
+            guest=before.guest,
+            groups=tuple(
+                replace(group, doors=doors.get(group.zone, group.doors)) for group in before.groups
+            ),
+        )
+        try:
+            return self._as_of_now(await self._provider.change(halfway, before))
+        except KeyFailedError, SaltoKsError:
+            return self._as_of_now(before, status=KeyStatus.UNKNOWN)
+
+    async def _suspend(self, intent: Intent) -> Done:
+        """Take a key's effect and seat."""
+        before = self._ledger.records[intent.key_id]
+        try:
+            record = await self._provider.suspend(before)
+        except KeyFailedError as err:
+            await self._note_failure(intent, before, err)
+            raise
+        suspended = self._as_of_now(record, status=KeyStatus.SUSPENDED, errors=frozenset())
+        await self._finish(intent, suspended, NewsKind.CHANGED, change=KeyChangeKind.SUSPENDED)
+        return Done(record=suspended)
+
+    async def _resume(self, intent: Intent) -> Done:
+        """Give a suspended key its effect back."""
+        before = self._ledger.records[intent.key_id]
+        try:
+            record = await self._provider.resume(before)
+        except KeyFailedError as err:
+            await self._note_failure(intent, before, err)
+            raise
+        resumed = self._as_of_now(record, status=KeyStatus.SET, errors=frozenset())
+        await self._finish(intent, resumed, NewsKind.CHANGED, change=KeyChangeKind.RESUMED)
+        return Done(record=resumed)
+
+    async def _rotate(self, intent: Intent) -> Done:
+        """Replace a key's PIN. One that nobody has seen, because of a crash, is replaced again."""
+        before = self._ledger.records[intent.key_id]
+        try:
+            async with self._choosing(before) as choose:
+                keypad_pin = await self._provider.rotate(before, choose)
+                rotated = replace(
+                    self._as_of_now(before, errors=before.errors - {KeyProblem.PIN_LOST}),
+                    sealed_pin=self._cipher.seal(keypad_pin),
+                    pin_set_at=self._clock(),
+                    first_used_at=None,
+                )
+                await self._finish(intent, rotated, NewsKind.CHANGED, change=KeyChangeKind.PIN)
+        except KeyFailedError as err:
+            lost = err.problem is KeyProblem.PIN_LOST
+            after = replace(before, sealed_pin=None) if lost else before
+            await self._note_failure(intent, after, err)
+            raise
+        return Done(record=rotated, keypad_pin=keypad_pin)
+
+    async def _note_failure(self, intent: Intent, after: KeyRecord, err: KeyFailedError) -> None:
+        """Keep that a step on a key was refused for good, and where that leaves the key."""
+        failed = self._as_of_now(after, errors=frozenset({err.problem}))
+        try:
+            await self._finish(intent, failed, NewsKind.FAILED, problem=err.problem)
+        except StorageError as storage:
+            LOGGER.error("The failure of key %s is not on disk: %s", intent.key_id, storage)
+
+    async def _finish(
+        self,
+        intent: Intent,
+        record: KeyRecord,
+        kind: NewsKind | None,
+        *,
+        change: KeyChangeKind | None = None,
+        problem: KeyProblem | None = None,
+    ) -> None:
+        """Keep the result of an intent, then tell of it. Raises StorageError."""
+        outcome = "done" if problem is None else f"failed: {problem.value}"
+        line = self.line(
+            record, intent.kind.value, outcome, By(who=intent.who, reason=intent.reason)
+        )
+        if kind is not None:
+            self._untold[record.key_id] = KeyNews(
+                kind=kind, record=record, change=change, problem=problem
+            )
+        await self._ledger.finish(intent, record, line)
+        if (news := self._untold.pop(record.key_id, None)) is not None:
+            self._tell(news)
+
+    def _as_of_now(self, record: KeyRecord, **changes: object) -> KeyRecord:
+        """Return a record changed now, with what was noted of it while the step was taken."""
+        known = self._ledger.records[record.key_id]
+        kept = replace(record, first_used_at=known.first_used_at, changed_at=self._clock())
+        return replace(kept, **changes)  # type: ignore[arg-type] # fields of a record
+
+    def _failed(self, record: KeyRecord, problem: KeyProblem) -> KeyRecord:
+        """Return a key of which nothing is to be left."""
+        return replace(
+            record,
+            status=KeyStatus.FAILED,
+            errors=frozenset({problem}),
+            warnings=record.warnings - {KeyWarning.EXPIRY_NOT_MOVED},
+            guest=None,
+            groups=(),
+            sealed_pin=None,
+            changed_at=self._clock(),
+        )
+
+    @asynccontextmanager
+    async def _choosing(self, record: KeyRecord) -> AsyncIterator[ChoosePin | None]:
+        """Give what chooses PINs that no live key has, nor one that is being issued beside this.
+
+        None where the PIN is Salto's to choose.
+        """
+        length = record.pin_length
+        if length is None:
+            yield None
+            return
+        live = await self._ledger.live_pins()
+        mine: set[str] = set()
+
+        def choose() -> str:
+            keypad_pin = choose_pin(length, live | self._promised, self._random_below)
+            self._promised.add(keypad_pin)
+            mine.add(keypad_pin)
+            return keypad_pin
+
+        try:
+            yield choose
+        finally:
+            self._promised -= mine
+
+
+def _what_changed(before: KeyRecord, after: KeyRecord) -> KeyChangeKind:
+    """Name what a change has changed."""
+    if before.window == after.window:
+        return KeyChangeKind.DOORS
+    return KeyChangeKind.WINDOW if before.doors == after.doors else KeyChangeKind.WINDOW_AND_DOORS
