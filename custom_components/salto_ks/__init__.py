@@ -11,6 +11,7 @@ from homeassistant.helpers.typing import ConfigType
 from homeassistant.util import dt as dt_util
 
 from .api.models import IqId, SiteId
+from .card import async_offer_card
 from .const import CONF_IQ_ID, CONF_SITE_ID, DOMAIN, SUBENTRY_IQ
 from .coordinator import (
     SaltoKsConfigEntry,
@@ -18,6 +19,7 @@ from .coordinator import (
     SaltoKsDoorsCoordinator,
     SaltoKsSiteCoordinator,
 )
+from .desk import async_setup_desk
 from .devices import SiteDevices, async_device_ids
 from .door_commands import DoorCommands
 from .door_facts import facts_from, zones_from
@@ -46,8 +48,10 @@ CONFIG_SCHEMA: Final = cv.config_entry_only_config_schema(DOMAIN)
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Offer the actions."""
+    """Offer the actions, and the front desk with its card."""
     async_setup_services(hass)
+    async_setup_desk(hass)
+    await async_offer_card(hass)
     return True
 
 

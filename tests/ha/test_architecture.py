@@ -61,7 +61,7 @@ PARTS: Mapping[str, Part] = {
     "platforms": _part(" ".join(PLATFORMS), *_ALL, together=False),
     "flows": _part("config_flow iq_flow iq_steps options_flow", *_ALL),
     "reports": _part("diagnostics repairs system_health", *_ALL, together=False),
-    "actions": _part("services", *_ALL),
+    "actions": _part("card desk services", *_ALL),
     "start": Part(modules=frozenset({""}), builds_on=frozenset({*_ALL, "actions"})),
 }
 
