@@ -185,7 +185,8 @@ async def _async_issue(
         request = key_request(hass, entry, msg)
         by = await async_by(hass, connection.context(msg), msg)
         handed_out = await entry.runtime_data.keys.manager.issue(request, by)
-    return described_handed_out(hass, handed_out)
+    kept = handed_out.record.sealed_pin is not None
+    return {**described_handed_out(hass, handed_out), "pin_kept": kept}
 
 
 @_command("show_pin", _KEY)

@@ -18,6 +18,7 @@ from . import words
 from .dashboard import save_as_default
 from .errors import DemoError
 from .folder import LOOPBACK, DemoFolder, Settings
+from .front_desk import set_up_desk
 from .home import HomeAssistant
 from .options import Options, parse
 from .processes import Child, require_free
@@ -103,7 +104,7 @@ class Demo:
         elif not self._options.fresh:
             say(["Setting the integration up ..."])
             await set_up(home, vendor)
-        await self._write_dashboard(home)
+        await self._write_dashboard(home, seed)
         by_hand = not await home.entries(DOMAIN)
         say(words.ready(home.base, vendor.base, seed))
         if by_hand:
@@ -113,11 +114,14 @@ class Demo:
             await asyncio.to_thread(webbrowser.open, home.base)
         await self._read_mail(vendor, seed)
 
-    async def _write_dashboard(self, home: HomeAssistant) -> None:
+    async def _write_dashboard(self, home: HomeAssistant, seed: Seed) -> None:
         if not await home.entries(DOMAIN):
             return
         async with home.commands() as commands:
-            await save_as_default(commands, await read_devices(commands))
+            devices = await read_devices(commands)
+            await save_as_default(commands, devices)
+        await set_up_desk(home, devices)
+        await settled(home, seed)
 
     async def _read_mail(self, vendor: SimulatorControl, seed: Seed) -> None:
         """Show each IQ PIN as it is sent, as a mailbox would."""

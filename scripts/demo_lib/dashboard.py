@@ -1,8 +1,9 @@
-"""The demo's dashboard: each door with its alarms, the gateways, and the site, in one view."""
+"""The demo's dashboard: a view of the doors, the gateways and the site, and one of the keys."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from . import front_desk
 from .home import Commands
 from .registry import Device, Devices
 
@@ -15,6 +16,14 @@ ENTITY_NAME = {"type": "entity"}
 
 ALARMS = ("binary_sensor.left_open", "binary_sensor.intrusion")
 IN_HEADING = ("binary_sensor.online", "sensor.battery")
+KEYS = (
+    "sensor.active_keys",
+    "sensor.next_key_start",
+    "sensor.seats_used",
+    "sensor.discrepancies",
+    "sensor.last_reconciliation",
+    "event.key_life_cycle",
+)
 TILES = (*ALARMS, "switch.office_mode", "binary_sensor.privacy_mode")
 
 
@@ -82,7 +91,31 @@ def build(devices: Devices) -> dict[str, list[dict[str, Any]]]:
         "badges": list(view_badges(devices)),
         "sections": sections,
     }
-    return {"views": [view]}
+    return {"views": [view, keys_view(devices)]}
+
+
+def keys_view(devices: Devices) -> dict[str, Any]:
+    """Return the view of the front desk: the card, and what the site says of its keys."""
+    site = [other for other in devices.others if "sensor.active_keys" in other.entities]
+    tiles = [
+        tile(device.entities[kind], 6, name=ENTITY_NAME)
+        for device in site
+        for kind in KEYS
+        if kind in device.entities
+    ]
+    desk: Card = {"type": "custom:salto-ks-desk-card", "grid_options": {"columns": "full"}}
+    booking = tile(front_desk.BUTTON, 12, tap_action={"action": "toggle"})
+    return {
+        "title": "Keys",
+        "path": "keys",
+        "type": "sections",
+        "max_columns": 2,
+        "sections": [
+            {"type": "grid", "column_span": 1, "cards": [desk]},
+            section("Keys of the site", "mdi:key-chain", [], tiles),
+            section("An automation", "mdi:robot", [], [booking]),
+        ],
+    }
 
 
 async def save_as_default(commands: Commands, devices: Devices) -> None:

@@ -31,8 +31,13 @@ recorder:
     event_types:
       - call_service # its data can hold a PIN
 system_health:
-automation: []
+persistent_notification:
+automation: !include automations.yaml
 script: {}
+input_button:
+  pitch_12_is_booked:
+    name: Pitch 12 is booked
+    icon: mdi:tent
 logger:
   default: info
 """
@@ -112,6 +117,9 @@ class DemoFolder:
         link.unlink(missing_ok=True)
         link.symlink_to(integration, target_is_directory=True)
         (self.path / "configuration.yaml").write_text(CONFIGURATION, encoding="utf-8")
+        automations = self.path / "automations.yaml"
+        if not automations.exists():
+            automations.write_text("[]\n", encoding="utf-8")
         _write(storage / "http", _http(settings.port))
         if not (storage / "onboarding").exists():
             _write(storage / "onboarding", _onboarding())

@@ -13,6 +13,7 @@ type Answer = Callable[[Sequence[str]], Awaitable[Mapping[str, object]]]
 
 FLOWS = "/api/config/config_entries/flow"
 SUBENTRY_FLOWS = "/api/config/config_entries/subentries/flow"
+OPTIONS_FLOWS = "/api/config/config_entries/options/flow"
 
 
 class Commands:

@@ -53,6 +53,13 @@ class Child:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Return the process's id, which is its group's too."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._process.pid
+
     async def ended(self) -> int:
         """Wait for its end; return the exit code."""
         if self._process is None:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from . import front_desk
 from .set_up import DOMAIN, credentials
 from .simulated import Message, Seed
 
@@ -18,6 +19,7 @@ def ready(home: str, vendor: str, seed: Seed) -> Iterator[str]:
     yield f"Home Assistant is ready:  {home}"
     yield f"  user name               {USERNAME}"
     yield f"  password                {PASSWORD}"
+    yield f"  at the front desk       {front_desk.USERNAME}, password {front_desk.PASSWORD}"
     yield f"Simulated Salto KS:       {vendor}"
     yield f"  what it was asked       curl -s {vendor}/_sim/journal"
     for lock in seed.locks[:1]:
