@@ -1,5 +1,6 @@
 """Salto KS for Home Assistant."""
 
+from functools import partial
 from typing import Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
@@ -10,9 +11,12 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType
 from homeassistant.util import dt as dt_util
 
+from .access_cursor import async_get_access_cursors
+from .access_feed import SaltoKsAccessFeed
+from .api.access_events import AccessCategory, AccessEvent, AccessMethod
 from .api.models import IqId, SiteId
 from .card import async_offer_card
-from .const import CONF_IQ_ID, CONF_SITE_ID, DOMAIN, SUBENTRY_IQ
+from .const import CONF_IQ_ID, CONF_SITE_ID, DOMAIN, LOGGER, SUBENTRY_IQ
 from .coordinator import (
     SaltoKsConfigEntry,
     SaltoKsData,
@@ -21,6 +25,7 @@ from .coordinator import (
 )
 from .desk import async_setup_desk
 from .devices import SiteDevices, async_device_ids
+from .domain.ids import PersonId
 from .door_commands import DoorCommands
 from .door_facts import facts_from, zones_from
 from .iq_credential import IqKey
@@ -106,6 +111,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         doors=doors,
         site=site,
         keys=keys,
+        feed=SaltoKsAccessFeed(hass, entry, client, site_id, await async_get_access_cursors(hass)),
     )
     devices = SiteDevices(hass, entry)
     await devices.async_begin()
@@ -134,6 +140,9 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
     DefaultCodeIssue(hass, entry)
     entry.async_on_unload(entry.add_update_listener(_async_reload))
     keys.async_start()
+    feed = entry.runtime_data.feed
+    entry.async_on_unload(feed.async_listen(partial(_async_note_uses, hass, keys)))
+    entry.async_create_background_task(hass, feed.async_refresh(), f"{DOMAIN} door log")
     return True
 
 
@@ -147,8 +156,17 @@ async def async_unload_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> 
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
-    """Take the issues back; what is in the vault stays, since it can never be read again."""
+    """Take the issues back; what is in the vault stays, since it can never be read again.
+
+    So does the ledger: its keys are still out. A site that is added again reads its door log from
+    then on.
+    """
     async_remove_issues(hass, entry)
+    try:
+        cursors = await async_get_access_cursors(hass)
+        await cursors.forget(SiteId(entry.data[CONF_SITE_ID]))
+    except StorageError as err:
+        LOGGER.warning("How far the door log was read is still kept: %s", err)
 
 
 async def async_remove_config_entry_device(
@@ -160,6 +178,19 @@ async def async_remove_config_entry_device(
     data = entry.runtime_data
     kept = {data.site.site_id, *data.doors.data.known}
     return not any(domain == DOMAIN and key in kept for domain, key in device.identifiers)
+
+
+@callback
+def _async_note_uses(
+    hass: HomeAssistant, keys: SiteKeys, events: tuple[AccessEvent, ...]
+) -> None:
+    """Let the key manager know of PINs that have opened a door."""
+    for event in events:
+        opened = event.category == AccessCategory.LOCK_OPENED
+        if opened and event.access_by == AccessMethod.PIN_CODE and event.person_id is not None:
+            hass.async_create_background_task(
+                keys.manager.note_use(PersonId(event.person_id), event.at), f"{DOMAIN} first use"
+            )
 
 
 async def _async_reload(hass: HomeAssistant, entry: ConfigEntry) -> None:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, override
+from typing import TYPE_CHECKING, Any, Final, override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
@@ -37,6 +37,9 @@ from .listeners import KeyedListeners
 from .site_keys import SiteKeys
 from .site_state import SiteStates
 from .turns import LoopTurns
+
+if TYPE_CHECKING:
+    from .access_feed import SaltoKsAccessFeed
 
 type SaltoKsConfigEntry = ConfigEntry[SaltoKsData]
 
@@ -100,6 +103,7 @@ class SaltoKsData:
     doors: SaltoKsDoorsCoordinator
     site: SaltoKsSiteCoordinator
     keys: SiteKeys
+    feed: SaltoKsAccessFeed
 
 
 class SaltoKsCoordinator[DataT](DataUpdateCoordinator[DataT]):

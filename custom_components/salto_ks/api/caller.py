@@ -4,7 +4,7 @@ What the calls mean is in `client.py` and `access.py`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import timedelta
 import re
 from typing import Any, Final
@@ -33,6 +33,10 @@ _MAX_PAGES: Final = 1000
 _DEFAULT_PAGE: Final = 20
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 """What a link may be made of: ASCII without blanks and control characters."""
+
+CONTINUATION: Final = "CLP-Continuation-Token"
+_TOKEN: Final = re.compile(r"[ -~]+")
+"""What a header may be made of: ASCII without control characters."""
 
 
 type Body = Mapping[str, object] | Callable[[], Mapping[str, object]] | None
@@ -113,6 +117,39 @@ class Caller:
                 url = self._follow(url, link) if link else None
         return tuple(found.values())
 
+    async def read_continued[T](
+        self,
+        route: str,
+        parse: Callable[[object], T],
+        *,
+        query: Mapping[str, str],
+        **ids: str,
+    ) -> AsyncGenerator[list[T]]:
+        """Read a list page by page, each but the last bringing a token for the next one.
+
+        The token goes back in a header, to the address of the first page. A page may be empty
+        and still bring one (DOC).
+        """
+        tokens: set[str] = set()
+        headers: dict[str, str] = {}
+        url = self._url(route, ids).with_query({"$top": str(PAGE_SIZE), **query})
+        while True:
+            answer = await self._send("GET", url, route, headers=headers, repeatable=True)
+            page = answer.json(Endpoint.API)
+            data = {"items": page} if isinstance(page, list) else json_object(page, "a page")
+            yield [*map(parse, json_array(data.get("items"), "the items of a page"))]
+            token = data.get("continuation_token")
+            if not token:
+                return
+            if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+                raise SaltoKsUnexpectedResponseError("a continuation token is no text")
+            if token in tokens:
+                raise SaltoKsUnexpectedResponseError(f"{route}: the pages lead back to one read")
+            tokens.add(token)
+            if len(tokens) == _MAX_PAGES:
+                raise SaltoKsUnexpectedResponseError(f"{route}: more than {_MAX_PAGES} pages")
+            headers = {CONTINUATION: token}
+
     def _follow(self, current: URL, link: object) -> URL:
         """Take path and query of a next link byte for byte, on our own origin.
 
@@ -170,6 +207,7 @@ class Caller:
         *,
         body: Body = None,
         secrets: tuple[str, ...] = (),
+        headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
     ) -> Answer:
         """Send with a token; where that is refused, once more with a new one.
@@ -186,7 +224,11 @@ class Caller:
                 url,
                 route=route,
                 endpoint=Endpoint.API,
-                headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+                headers={
+                    "Authorization": f"Bearer {token}",
+                    "Accept": "application/json",
+                    **(headers or {}),
+                },
                 json_body=content,
                 repeatable=repeatable,
             )
