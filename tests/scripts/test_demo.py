@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.demo_lib import dashboard
+from scripts.demo_lib import dashboard, front_desk
 from scripts.demo_lib.errors import DemoError
 from scripts.demo_lib.folder import LOOPBACK, DemoFolder, Settings
 from scripts.demo_lib.options import parse
@@ -169,15 +169,26 @@ def entities_in(card: Any) -> Iterator[str]:
 
 
 def test_the_dashboard_shows_every_entity() -> None:
-    """Locks, batteries, alarms, IQs and the site are on the one view, and nothing of others."""
-    found = dashboard.build(Devices.sort(DEVICES, ENTITIES))
+    """Locks, batteries, alarms, IQs and the site are on the first view, and nothing of others."""
+    doors, _ = dashboard.build(Devices.sort(DEVICES, ENTITIES))["views"]
     ours = {e["entity_id"] for e in ENTITIES if e["platform"] == "salto_ks"} - {"sensor.hidden"}
-    assert set(entities_in(found)) == ours
+    assert set(entities_in(doors)) == ours
+
+
+def test_the_second_view_is_for_the_front_desk() -> None:
+    """The card, what the site says of its keys, and the button of the demo's automation."""
+    of_keys = [
+        entity("Campsite", "sensor.active_keys", "4-active_keys"),
+        entity("Campsite", "sensor.seats", "4-seats_used"),
+    ]
+    _, keys = dashboard.build(Devices.sort(DEVICES, [*ENTITIES, *of_keys]))["views"]
+    assert keys["sections"][0]["cards"][0]["type"] == "custom:salto-ks-desk-card"
+    assert set(entities_in(keys)) == {"sensor.active_keys", "sensor.seats", front_desk.BUTTON}
 
 
 def test_an_alarm_is_a_badge_only_while_it_rings() -> None:
     """The badge of an alarm is bound to the alarm's state."""
-    (view,) = dashboard.build(Devices.sort(DEVICES, ENTITIES))["views"]
+    view, _ = dashboard.build(Devices.sort(DEVICES, ENTITIES))["views"]
     alarm = "binary_sensor.gate_left_open"
     shown = {badge["entity"]: badge.get("visibility") for badge in view["badges"]}
     assert shown == {
