@@ -1,6 +1,7 @@
 """Measure everything and print the results.
 
 python -m benchmarks            print
+python -m benchmarks --keys     only what is about keys
 python -m benchmarks --write    and put them into docs/benchmarks.md
 """
 
@@ -15,10 +16,11 @@ from time import monotonic
 
 from .bare import bare_client
 from .home import home_assistant, set_up_site, write_files
+from .keys import measure_keys
 from .machine import describe, load
 from .openings import Openings, OpeningTimes, Traffic, compare_openings, signers
 from .polls import PollCosts, measure_polls
-from .report import Results, render, write
+from .report import Results, render, render_keys, write
 from .set_up import measure_set_up
 from .simulated import Simulated, simulated
 
@@ -39,6 +41,8 @@ async def run(folder: Path, rounds: int, repeats: int) -> Results:
                 _config(folder, large), _config(folder, small), large, bare, repeats
             )
         requests_of_poll = _pages(MANY) + _pages(large.seed.iqs)
+    _say("keys")
+    keys = await measure_keys(folder)
     return Results(
         machine=describe(),
         rounds=rounds,
@@ -49,6 +53,7 @@ async def run(folder: Path, rounds: int, repeats: int) -> Results:
         requests_of_set_up=1 + _SITE_REQUESTS + requests_of_poll,
         polls=polls,
         requests_of_poll=requests_of_poll,
+        keys=keys,
     )
 
 
@@ -98,15 +103,19 @@ _STARTED = monotonic()
 def main() -> None:
     """Run."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--keys", action="store_true", help="measure keys only, and print")
     parser.add_argument("--write", action="store_true", help="write into docs/benchmarks.md")
     parser.add_argument("--rounds", type=int, default=300, help="openings in each way")
     parser.add_argument("--repeats", type=int, default=4, help="set-ups; twice as many polls")
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     with TemporaryDirectory() as folder:
-        text = render(asyncio.run(run(Path(folder), options.rounds, options.repeats)))
+        if options.keys:
+            text = render_keys(asyncio.run(measure_keys(Path(folder))))
+        else:
+            text = render(asyncio.run(run(Path(folder), options.rounds, options.repeats)))
     print(text)
-    if options.write:
+    if options.write and not options.keys:
         write(text)
     _say("done")
 

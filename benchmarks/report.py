@@ -7,6 +7,7 @@ from statistics import median
 
 from . import polls, set_up
 from .figures import megabytes, met, p95, seconds, table, typical, worst
+from .keys import PER_MINUTE, KeyCosts
 from .openings import OpeningTimes, Traffic
 from .polls import PollCosts
 from .set_up import SetUpCosts
@@ -20,6 +21,11 @@ RATIO = 1.25
 SET_UP = 3.0
 POLL = 0.150
 BLOCK = 0.050
+KEYS_AN_HOUR = 500
+LEDGER_LOAD = 1.0
+LEDGER_MEMORY = 60 * 2**20
+COMPARISON = 2.0
+TICK = 0.020
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,7 @@ class Results:
     polls: Sequence[PollCosts]
     requests_of_poll: int
     """How many there should be."""
+    keys: KeyCosts
 
 
 def render(results: Results) -> str:
@@ -56,8 +63,88 @@ def render(results: Results) -> str:
             f"### Polling 1,000 doors\n\nMedian of {len(results.polls[0].costs)} polls of each "
             "kind, in brackets the worst.",
             _polls(results),
+            render_keys(results.keys),
         )
     )
+
+
+def render_keys(keys: KeyCosts) -> str:
+    """Write the results about keys."""
+    row, ledger, comparison = keys.row, keys.ledger, keys.comparison
+    rate = row.keys / row.hours
+    all_there = row.issued == row.opening == row.keys and row.doubled == 0
+    return "\n\n".join(
+        (
+            f"### Keys\n\n{row.keys:,} keys in a row, with lags as measured and "
+            f"{row.faults / row.requests:.1%} of the requests gone wrong; {ledger.keys:,} keys in "
+            f"a ledger; {comparison.keys:,} keys compared with as many guests and groups.",
+            table(
+                ("", "Measured", "Target"),
+                (
+                    "Issued, opening their door, twice at Salto",
+                    f"{row.issued}, {row.opening}, {row.doubled}",
+                    f"all, all, none: {met(all_there)}",
+                ),
+                (
+                    "Keys an hour of simulated time",
+                    f"{rate:.0f}",
+                    f"{KEYS_AN_HOUR}: {met(rate >= KEYS_AN_HOUR)}",
+                ),
+                (
+                    "Most writes in a minute",
+                    row.most_writes,
+                    f"{PER_MINUTE}: {met(row.most_writes <= PER_MINUTE)}",
+                ),
+                ("Requests for each key", f"{row.requests / row.keys:.1f}", ""),
+                ("CPU for each key", seconds(row.cpu), ""),
+                (
+                    "Loading the ledger",
+                    seconds(ledger.load),
+                    f"{seconds(LEDGER_LOAD)}: {met(ledger.load < LEDGER_LOAD)}",
+                ),
+                ("… longest block", seconds(ledger.load_block), _met_block(ledger.load_block)),
+                (
+                    "Memory of the ledger",
+                    megabytes(ledger.memory),
+                    f"{megabytes(LEDGER_MEMORY)}: {met(ledger.memory < LEDGER_MEMORY)}",
+                ),
+                (
+                    "A change of one key: longest block",
+                    seconds(ledger.change.longest_block),
+                    _met_block(ledger.change.longest_block),
+                ),
+                (
+                    "Looking for what is due: CPU",
+                    seconds(keys.tick),
+                    f"{seconds(TICK)}: {met(keys.tick < TICK)}",
+                ),
+                (
+                    "Comparing with Salto: CPU of all threads",
+                    seconds(comparison.cost.process_cpu),
+                    f"{seconds(COMPARISON)}: {met(comparison.cost.process_cpu < COMPARISON)}",
+                ),
+                (
+                    "… longest block",
+                    seconds(comparison.cost.longest_block),
+                    _met_block(comparison.cost.longest_block),
+                ),
+                (
+                    "… requests",
+                    comparison.requests,
+                    f"pages: {met(comparison.requests <= _pages_of(comparison.keys))}",
+                ),
+            ),
+        )
+    )
+
+
+def _met_block(block: float) -> str:
+    return f"{seconds(BLOCK)}: {met(block < BLOCK)}"
+
+
+def _pages_of(keys: int) -> int:
+    """Return how many pages of users and of groups so many keys fill, with some strangers."""
+    return 2 * (keys // 100 + 1)
 
 
 def write(text: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 import sys
 from typing import Any
 
@@ -82,9 +83,16 @@ class Simulated:
 
 
 @asynccontextmanager
-async def simulated(doors: int) -> AsyncIterator[Simulated]:
-    """Run a simulator with that many doors on a free port of loopback."""
+async def simulated(
+    doors: int, *, seats: int = 0, state: Path | None = None
+) -> AsyncIterator[Simulated]:
+    """Run a simulator with that many doors on a free port of loopback.
+
+    With so many seats for guests, or with the world of a state file.
+    """
     command = ["-m", "simulator", "--port", "0", "--seed", "large", "--control"]
+    if state is not None:
+        command += ["--state", str(state)]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,
@@ -95,7 +103,12 @@ async def simulated(doors: int) -> AsyncIterator[Simulated]:
     try:
         async with aiohttp.ClientSession() as session:
             url = await asyncio.wait_for(_address(process), PATIENCE)
-            yield Simulated(session, url, doors, await _seed(session, url))
+            seed = await _seed(session, url)
+            if seats:
+                changes = {"subscribed_user_amount": seats}
+                values = {"kind": "site", "id": seed.site_id, "set": changes}
+                await _ask(session, "POST", f"{url}/_sim/world", values)
+            yield Simulated(session, url, doors, seed)
     finally:
         if process.returncode is None:
             process.terminate()

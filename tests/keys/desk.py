@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 import itertools
@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Middleware
 
 from custom_components.salto_ks.api import Credentials
 from custom_components.salto_ks.api.models import SiteId
@@ -81,7 +82,8 @@ class Desk:
             timeout=options.pop("timeout", TIMEOUT),
         )
         self.name = "Pitch 12"
-        self.rate = WriteRate(10_000, sleep=self.time.sleep, monotonic=self.time.monotonic)
+        per_minute = options.pop("per_minute", 10_000)
+        self.rate = WriteRate(per_minute, sleep=self.time.sleep, monotonic=self.time.monotonic)
         self.writer = Writer(
             self.rate,
             jitter=lambda: 1.0,
@@ -157,6 +159,15 @@ class Desk:
         moments = (start - MINUTE, start, end - MINUTE, end + MINUTE)
         return tuple(self.opens(door, keypad_pin, moment) for moment in moments)
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Try something in the world, and have it as it was afterwards."""
+        before = self.sim.dump()
+        try:
+            yield
+        finally:
+            self.sim.restore(self.sim._start, before)
+
     def guests(self, record: KeyRecord) -> list[Any]:
         """List the guests of a key that are at Salto."""
         mark = marker(record.key_id)
@@ -221,13 +232,17 @@ async def desk_of(
     *,
     seed: SeedName = "campsite",
     now: datetime = MORNING,
+    around: Middleware | None = None,
     **options: Any,
 ) -> AsyncIterator[Desk]:
-    """Serve a simulator and stand at its desk."""
+    """Serve a simulator, with something around its handlers if given, and stand at its desk."""
     asyncio.get_running_loop().set_debug(False)
     sim = Simulator(seed, quirks=quirks or Quirks.instant())
     sim.clock.set(now)
-    server = TestServer(sim.app(), host="127.0.0.1")
+    app = sim.app()
+    if around is not None:
+        app.middlewares.append(around)
+    server = TestServer(app, host="127.0.0.1")
     await server.start_server(access_log=None)
     try:
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:

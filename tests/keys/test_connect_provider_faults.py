@@ -399,3 +399,12 @@ async def test_the_token_ends_in_the_middle(socket_enabled: None) -> None:
         assert desk.sim.journal.count("POST", "/connect/token") == 2
         assert desk.opens(desk.doors[0], issued.keypad_pin, issued.record.window.starts_at)
         assert issued.record.status is KeyStatus.SETTING
+
+
+async def test_a_guest_whose_creation_had_to_wait(socket_enabled: None) -> None:
+    """What a guest's creation waited for its turn does not count as the guest's age."""
+    async with desk_of(Quirks(), per_minute=10) as desk:
+        for _ in range(7):
+            await desk.rate.wait()
+        issued = await desk.provider.issue(desk.record(), None)
+        assert desk.opens(desk.doors[0], issued.keypad_pin, issued.record.window.starts_at)

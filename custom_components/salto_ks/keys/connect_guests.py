@@ -61,12 +61,13 @@ class Guests:
         expires_at = record.window.ends_at + NET
         called = alias(name, record.key_id)
 
-        async def create() -> SiteUser:
+        async def send() -> SiteUser:
             progress.since = self._write.monotonic()
+            return await self._access.create_guest(called, expires_at)
+
+        async def create() -> SiteUser:
             try:
-                return await self._write.once(
-                    partial(self._access.create_guest, called, expires_at)
-                )
+                return await self._write.once(send)
             except SaltoKsError as err:
                 progress.note_lost(err)
                 raise

@@ -4,10 +4,11 @@ A step may be taken up again after a crash or a failure, with the intent that is
 knows nothing of turns, of waiting and of other keys; that is the manager's part.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from ..api.exceptions import SaltoKsError
 from ..const import LOGGER
@@ -23,6 +24,13 @@ from .ledger import Ledger
 from .news import KeyChangeKind, KeyNews, NewsKind, Tell
 from .pin_cipher import PinCipher
 from .provider import ChoosePin, KeyFailedError, KeyProvider
+
+_STAYING: Final = frozenset({KeyProblem.PIN_LOST})
+"""Errors that last until the PIN is another one."""
+
+
+class _NotTheFirstUseError(Exception):
+    """A door was opened with a PIN that has opened one before, or that the key has no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +64,8 @@ class KeySteps:
         self._random_below = random_below
         self._tell = tell
         self._promised: set[str] = set()
-        self._untold: dict[KeyId, KeyNews] = {}
+        self._untold: dict[KeyId, list[KeyNews]] = {}
+        self._seat_refused_at: dict[KeyId, datetime] = {}
 
     async def carry_out(self, intent: Intent, *, again: bool = False) -> Done:
         """Bring an intent that is on disk to its result on disk.
@@ -108,13 +117,55 @@ class KeySteps:
         return await self._provider.remove_spares(record)
 
     async def set_membership(self, record: KeyRecord, *, member: bool) -> None:
-        """Have a key begin or stop to open doors, where we do that and not a schedule."""
-        moved = await self._provider.set_membership(record, member=member)
+        """Have a key begin or stop to open doors, where we do that and not a schedule.
+
+        A guest who stands before a closed door for that is told about, once. Raises KeyFailedError
+        or from `SaltoKsError` where it did not work, StorageError where that is not on disk.
+        """
+        action = "join" if member else "leave"
+        try:
+            moved = await self._provider.set_membership(record, member=member)
+        except KeyFailedError as err:
+            await self._note_closed_door(record, action, err.problem)
+            raise
+        except SaltoKsError:
+            if member:
+                await self._note_closed_door(record, action, KeyProblem.UNREACHABLE)
+            raise
         await self._ledger.amend(
             record.key_id,
-            lambda now: replace(now, groups=moved.groups),
-            self.line(moved, "join" if member else "leave", "done", By(who="")),
+            lambda now: replace(now, groups=moved.groups, errors=now.errors & _STAYING),
+            self.line(moved, action, "done", By(who="")),
         )
+
+    async def _note_closed_door(self, record: KeyRecord, action: str, problem: KeyProblem) -> None:
+        """Keep that a key is not where its window wants it, unless that is known. StorageError."""
+        if problem in record.errors:
+            return
+        noted = await self._ledger.amend(
+            record.key_id,
+            lambda now: replace(now, errors=now.errors & _STAYING | {problem}),
+            self.line(record, action, f"failed: {problem.value}", By(who="")),
+        )
+        self._tell(KeyNews(kind=NewsKind.FAILED, record=noted, problem=problem))
+
+    async def note_first_use(self, record: KeyRecord, at: datetime) -> None:
+        """Keep that the PIN of a key has opened a door at this time, unless an older one has.
+
+        Raises StorageError when that is in memory only.
+        """
+
+        def used(now: KeyRecord) -> KeyRecord:
+            if now.proven or (now.pin_set_at is not None and at < now.pin_set_at):
+                raise _NotTheFirstUseError
+            return replace(now, first_used_at=at)
+
+        line = self.line(record, "first_used", "done", By(who=""))
+        try:
+            noted = await self._ledger.amend(record.key_id, used, line)
+        except _NotTheFirstUseError:
+            return
+        self._tell(KeyNews(kind=NewsKind.FIRST_USED, record=noted))
 
     async def confirm_removed(self, record: KeyRecord) -> None:
         """Note that no door knows a removed key any more."""
@@ -128,7 +179,7 @@ class KeySteps:
     def tell_what_is_written(self) -> None:
         """Tell what could not be written when it happened, and is on disk by now."""
         for key_id in self._untold.keys() - self._ledger.unwritten:
-            self._tell(self._untold.pop(key_id))
+            self._tell_all(key_id)
 
     def line(self, record: KeyRecord, action: str, outcome: str, by: By) -> AuditLine:
         """Write a line about a key for the audit log."""
@@ -169,13 +220,25 @@ class KeySteps:
                 change = None if before is None else KeyChangeKind.PIN
                 await self._finish(intent, record, kind, change=change)
         except KeyFailedError as err:
-            await self._end_failed_issue(intent, err, leftovers=is_anew)
+            if not (again and self._may_be_our_seat(intent.key_id, err.problem)):
+                await self._end_failed_issue(intent, err, leftovers=is_anew)
             raise
+        self._seat_refused_at.pop(intent.key_id, None)
         return Done(
             record=record,
             keypad_pin=issued.keypad_pin,
             look_again_at=now + UNSEEN_FOR if again or issued.leftovers else None,
         )
+
+    def _may_be_our_seat(self, key_id: KeyId, problem: KeyProblem) -> bool:
+        """Tell whether the seat may have gone to a guest of an earlier attempt, not listed yet."""
+        if problem is not KeyProblem.SEAT_UNAVAILABLE:
+            return False
+        now = self._clock()
+        if now < self._seat_refused_at.setdefault(key_id, now) + UNSEEN_FOR:
+            return True
+        del self._seat_refused_at[key_id]
+        return False
 
     async def _end_failed_issue(
         self, intent: Intent, err: KeyFailedError, *, leftovers: bool
@@ -194,21 +257,24 @@ class KeySteps:
         """Remove a key.
 
         One that never was issued to its end may have left something that is listed late, so it
-        counts as removed only when nothing was found once `UNSEEN_FOR` had passed.
+        counts as removed only when nothing was found once `UNSEEN_FOR` had passed. Of one whose
+        removal is refused some may be gone already, so nobody knows what is left.
         """
         before = self._ledger.records.get(intent.key_id)
         try:
             await self._provider.remove(intent.key_id, before)
         except KeyFailedError as err:
             if before is not None:
-                await self._note_failure(intent, before, err)
+                unknown = replace(before, status=KeyStatus.UNKNOWN)
+                await self._note_failure(intent, unknown, err)
             raise
         now = self._clock()
         if before is None:
             if now < intent.started_at + UNSEEN_FOR:
                 return Done(record=intent.record, look_again_at=intent.started_at + UNSEEN_FOR)
             gone = replace(intent.record, removed_at=now, changed_at=now)
-            await self._finish(intent, gone, None)
+            told = gone.status is KeyStatus.FAILED
+            await self._finish(intent, gone, None if told else NewsKind.REVOKED)
         else:
             gone = replace(
                 before,
@@ -231,12 +297,13 @@ class KeySteps:
             await self._note_failure(intent, await self._went_back(before, wanted), err)
             raise
         status = KeyStatus.SUSPENDED if before.status is KeyStatus.SUSPENDED else KeyStatus.SET
-        changed = self._as_of_now(moved, status=status, errors=frozenset())
+        changed = self._as_of_now(moved, status=status, errors=before.errors & _STAYING)
         await self._finish(intent, changed, NewsKind.CHANGED, change=_what_changed(before, changed))
-        return Done(record=changed)
+        look_again_at = changed.changed_at + UNSEEN_FOR if again else None
+        return Done(record=changed, look_again_at=look_again_at)
 
     async def _went_back(self, before: KeyRecord, wanted: KeyRecord) -> KeyRecord:
-        """Undo what a refused change has changed; a key of which that fails is unknown to us."""
+        """Undo what a refused change has changed."""
         doors = self._provider.zones(wanted.doors)
         halfway = replace(
             wanted,
@@ -245,20 +312,30 @@ class KeySteps:
                 replace(group, doors=doors.get(group.zone, group.doors)) for group in before.groups
             ),
         )
+        return await self._undone(before, self._provider.change(halfway, before))
+
+    async def _undone(self, before: KeyRecord, undo: Awaitable[KeyRecord]) -> KeyRecord:
+        """Return a key as it was before a refused step; one of which that fails is unknown to us."""
         try:
-            return self._as_of_now(await self._provider.change(halfway, before))
+            return self._as_of_now(await undo)
         except KeyFailedError, SaltoKsError:
             return self._as_of_now(before, status=KeyStatus.UNKNOWN)
 
     async def _suspend(self, intent: Intent) -> Done:
-        """Take a key's effect and seat."""
+        """Take a key's effect and seat; one that nobody knows all about stays unknown."""
         before = self._ledger.records[intent.key_id]
         try:
             record = await self._provider.suspend(before)
         except KeyFailedError as err:
-            await self._note_failure(intent, before, err)
+            back = await self._undone(before, self._provider.resume(before))
+            await self._note_failure(intent, back, err)
             raise
-        suspended = self._as_of_now(record, status=KeyStatus.SUSPENDED, errors=frozenset())
+        if before.status is KeyStatus.UNKNOWN:
+            suspended = self._as_of_now(record)
+        else:
+            suspended = self._as_of_now(
+                record, status=KeyStatus.SUSPENDED, errors=before.errors & _STAYING
+            )
         await self._finish(intent, suspended, NewsKind.CHANGED, change=KeyChangeKind.SUSPENDED)
         return Done(record=suspended)
 
@@ -268,9 +345,10 @@ class KeySteps:
         try:
             record = await self._provider.resume(before)
         except KeyFailedError as err:
-            await self._note_failure(intent, before, err)
+            back = await self._undone(before, self._provider.suspend(before))
+            await self._note_failure(intent, back, err)
             raise
-        resumed = self._as_of_now(record, status=KeyStatus.SET, errors=frozenset())
+        resumed = self._as_of_now(record, status=KeyStatus.SET, errors=before.errors & _STAYING)
         await self._finish(intent, resumed, NewsKind.CHANGED, change=KeyChangeKind.RESUMED)
         return Done(record=resumed)
 
@@ -296,7 +374,7 @@ class KeySteps:
 
     async def _note_failure(self, intent: Intent, after: KeyRecord, err: KeyFailedError) -> None:
         """Keep that a step on a key was refused for good, and where that leaves the key."""
-        failed = self._as_of_now(after, errors=frozenset({err.problem}))
+        failed = self._as_of_now(after, errors=after.errors & _STAYING | {err.problem})
         try:
             await self._finish(intent, failed, NewsKind.FAILED, problem=err.problem)
         except StorageError as storage:
@@ -316,13 +394,21 @@ class KeySteps:
         line = self.line(
             record, intent.kind.value, outcome, By(who=intent.who, reason=intent.reason)
         )
+        news = None
         if kind is not None:
-            self._untold[record.key_id] = KeyNews(
-                kind=kind, record=record, change=change, problem=problem
-            )
-        await self._ledger.finish(intent, record, line)
-        if (news := self._untold.pop(record.key_id, None)) is not None:
-            self._tell(news)
+            news = KeyNews(kind=kind, record=record, change=change, problem=problem)
+        try:
+            await self._ledger.finish(intent, record, line)
+        except StorageError:
+            if news is not None:
+                self._untold.setdefault(record.key_id, []).append(news)
+            raise
+        self._tell_all(record.key_id, news)
+
+    def _tell_all(self, key_id: KeyId, news: KeyNews | None = None) -> None:
+        """Tell what is on disk of a key: what had to wait for the disk first."""
+        for one in (*self._untold.pop(key_id, ()), *([] if news is None else [news])):
+            self._tell(one)
 
     def _as_of_now(self, record: KeyRecord, **changes: object) -> KeyRecord:
         """Return a record changed now, with what was noted of it while the step was taken."""

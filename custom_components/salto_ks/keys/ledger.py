@@ -350,7 +350,10 @@ class Ledger:
 
         Were the next one begun meanwhile, the older could end up on disk.
         """
-        return await asyncio.shield(self._hass.async_create_task(work, "salto_ks ledger"))
+        task = self._hass.async_create_task(work, "salto_ks ledger")
+        task.add_done_callback(_seen)
+        await asyncio.wait({task})
+        return task.result()
 
     async def _begin(self, intent: Intent) -> None:
         async with self._one_at_a_time:
@@ -597,6 +600,12 @@ async def async_get_ledger(hass: HomeAssistant, site_id: SiteId) -> Ledger:
         ledger = ledgers[site_id] = Ledger(hass, site_id, cipher)
     await ledger.async_load()
     return ledger
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Take an outcome as seen, as the caller may be gone; what was not written says so itself."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _new_instance() -> str:

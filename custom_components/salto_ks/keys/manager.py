@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 import time
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -38,17 +39,19 @@ from ..domain.keys import KeyProblem, KeyRecord, KeyStatus
 from ..domain.observed import UNSEEN_FOR
 from ..domain.plan import Finding, Plan, Remedy, plan, to_confirm
 from ..domain.upkeep import Chore, chore_of, delay_after, is_worth_completing, status_of
+from ..domain.windows import AccessWindow
 from ..storage import StorageError
 from .audit_log import AuditLine, AuditQuery
 from .key_steps import Done, KeySteps
 from .ledger import Ledger
-from .news import KeyNews, NewsKind, Tell
+from .news import Tell
 from .pin_cipher import PinCipher, PinUnreadableError
 from .provider import KeyFailedError, KeyProvider
 from .urgent_turns import UrgentTurns
 
-AT_ONCE: Final = 4
-"""Keys that are worked on at the same time; most of a step is waiting for Salto to settle."""
+AT_ONCE: Final = 16
+"""Keys that are worked on at the same time. Most of a step is a minute of waiting for Salto to
+settle; so many are needed to make what the rate of writes allows of an hour."""
 
 AFTER_REFUSAL: Final = timedelta(hours=1)
 """How long something that Salto refused for good, and that has to be done, is left alone."""
@@ -59,6 +62,8 @@ RECORDS_KEPT: Final = timedelta(days=90)
 """How long a key that has ended is still listed; the audit log remembers it for longer."""
 
 PRUNED_EVERY: Final = timedelta(days=1)
+
+WINDOW_IS_OVER: Final = By(who="", reason="the window is over")
 
 GRACE: Final = 10.0
 """Seconds that work under way gets to end when the site is unloaded."""
@@ -165,7 +170,6 @@ class KeyManager:
         self._steps = KeySteps(
             ledger, cipher, provider, clock=clock, random_below=random_below, tell=tell
         )
-        self._tell = tell
         self._turns = UrgentTurns(AT_ONCE)
         self._one_pass = asyncio.Lock()
         self._keys: WeakValueDictionary[KeyId, asyncio.Lock] = WeakValueDictionary()
@@ -234,7 +238,7 @@ class KeyManager:
         KeyPendingError when a booking's key could not be issued yet and is tried again;
         KeyGivenUpError where no key came of it; StorageError.
         """
-        return await self._own(self._issue(request, by), "issue a key")
+        return await self._handed_over(await self._own(self._issue(request, by), "issue a key"))
 
     async def change(self, key_id: KeyId, change: KeyChange, by: By) -> KeyRecord:
         """Move window or doors of a key; its PIN stays. Raises as `issue` does."""
@@ -258,36 +262,30 @@ class KeyManager:
 
     async def rotate(self, key_id: KeyId, by: By) -> HandedOut:
         """Replace a key's PIN; the old one is dead. Raises as `issue` does."""
-        return await self._own(self._rotate(key_id, by), "rotate a PIN")
+        return await self._handed_over(await self._own(self._rotate(key_id, by), "rotate a PIN"))
 
     async def reveal(self, key_id: KeyId, by: By) -> HandedOut:
         """Return the PIN of a key, once the audit log has it that somebody asked.
 
         Raises KeyRefusedError where it is not kept; else as `issue` does.
         """
-        return await self._own(self._reveal(key_id, by), "reveal a PIN")
+        return await self._handed_over(await self._own(self._reveal(key_id, by), "reveal a PIN"))
 
     async def reissue(self, key_id: KeyId, by: By) -> HandedOut:
         """Issue a key anew: another guest and another PIN. Raises as `issue` does."""
-        return await self._own(self._reissue(key_id, by), "issue a key anew")
+        return await self._handed_over(
+            await self._own(self._reissue(key_id, by), "issue a key anew")
+        )
 
     async def note_use(self, person_id: PersonId, at: datetime) -> None:
         """Take note that the guest of a key has opened a door with its PIN at this time."""
         record = self._ledger.by_person(person_id)
-        if record is None or record.proven:
-            return
-        if record.pin_set_at is not None and at < record.pin_set_at:
+        if record is None:
             return
         try:
-            used = await self._ledger.amend(
-                record.key_id,
-                lambda now: replace(now, first_used_at=now.first_used_at or at),
-                self._steps.line(record, "first_used", "done", By(who="")),
-            )
+            await self._steps.note_first_use(record, at)
         except StorageError as err:
             LOGGER.warning("The first use of a key is not on disk: %s", err)
-            return
-        self._tell(KeyNews(kind=NewsKind.FIRST_USED, record=used))
 
     async def reconcile(self, *, dry_run: bool) -> Pass:
         """Compare the ledger with Salto, and do what the plan says unless it is a dry run.
@@ -308,19 +306,20 @@ class KeyManager:
         now = self._clock()
         await self._write_what_is_left()
         open_keys = self._ledger.intents.keys()
-        for key_id in open_keys:
-            if self._is_due(key_id, now):
+        for key_id in open_keys - self._ledger.unwritten:
+            if self._is_due(key_id, now) and not self._is_unreadable(key_id):
                 self._start(key_id, self._take_up(key_id))
         late = {key_id for key_id, at in self._late.items() if at <= now}
-        for record in self._ledger.records.values():
-            key_id = record.key_id
-            if not (record.is_live or key_id in late) or key_id in open_keys:
+        facts = cache(self._facts)
+        for key_id, record in self._ledger.records.items():
+            chore = self._chore(record, now, facts)
+            if (chore is None and key_id not in late) or key_id in open_keys:
                 continue
             if not self._is_due(key_id, now):
                 continue
-            if (chore := self._chore(record)) is not None:
+            if chore is not None:
                 self._start(key_id, self._do(chore, key_id))
-            elif key_id in late:
+            else:
                 self._start(key_id, self._look_for_spares(key_id))
         await self._prune(now)
 
@@ -367,10 +366,10 @@ class KeyManager:
             window = checked_window(request.starts_at, request.ends_at, now)
             check_doors(request.doors, self._facts_of(request.doors))
             check_pin_length(request.pin_length)
-            if request.booking_id is not None:
-                keys = self._ledger.by_booking(request.booking_id)
-                if (known := same_key(keys, request.doors, window)) is not None:
-                    return await self._again(known.key_id)
+            if (known := self._known(request, window)) is not None:
+                handed = await self._again(known.key_id)
+                if self._known(request, window) is not None:
+                    return handed
             self._check_active()
             await self._check_capabilities(request.pin_length)
             record = KeyRecord(
@@ -388,39 +387,51 @@ class KeyManager:
             )
             async with self._lock(record.key_id):
                 done = await self._begin_and_carry_out(IntentKind.ISSUE, record, by)
-        return await self._hand_out(done.record, done.keypad_pin)
+        return self._hand_out(done.record, done.keypad_pin)
+
+    def _known(self, request: KeyRequest, window: AccessWindow) -> KeyRecord | None:
+        """Return the key that is asked for once more, as it is wanted by now."""
+        if request.booking_id is None:
+            return None
+        keys = [*map(self._as_wanted, self._ledger.by_booking(request.booking_id))]
+        return same_key(keys, request.doors, window)
 
     async def _again(self, key_id: KeyId) -> HandedOut:
         """Return a key that was asked for once more, brought to its end first if it is not."""
         async with self._lock(key_id):
             await self._settle(key_id)
             record = self._live(key_id)
-            return await self._hand_out(record, self._unsealed(record))
+            return self._hand_out(record, self._unsealed(record))
 
     async def _change(self, key_id: KeyId, change: KeyChange, by: By) -> KeyRecord:
         if change.is_empty:
             raise KeyRefusedError(KeyRefusal.NOTHING_TO_CHANGE)
         async with self._lock(key_id):
             self._check_ledger()
-            record = self._live(key_id)
-            window = checked_window(
-                change.starts_at or record.window.starts_at,
-                change.ends_at or record.window.ends_at,
-                self._clock(),
-            )
-            doors = record.doors if change.doors is None else change.doors
-            if not doors or doors - record.doors:
-                check_doors(doors - record.doors, self._facts_of(doors))
-            if gives_more(record, window, doors):
-                self._check_active()
+            self._changed(self._as_wanted(self._live(key_id)), change)
             await self._settle(key_id)
             record = self._live(key_id)
-            if (window, doors) == (record.window, record.doors):
+            wanted = self._changed(record, change)
+            is_as_wanted = (wanted.window, wanted.doors) == (record.window, record.doors)
+            if is_as_wanted and record.status is not KeyStatus.UNKNOWN:
                 return self.view(record)
-            wanted = replace(record, window=window, doors=doors)
             done = await self._begin_and_carry_out(IntentKind.CHANGE, wanted, by)
             await self._keep_membership(key_id)
             return self.view(self._ledger.records.get(key_id, done.record))
+
+    def _changed(self, record: KeyRecord, change: KeyChange) -> KeyRecord:
+        """Return a key as it would be after a change. Raises KeyRefusedError."""
+        window = checked_window(
+            change.starts_at or record.window.starts_at,
+            change.ends_at or record.window.ends_at,
+            self._clock(),
+        )
+        doors = record.doors if change.doors is None else change.doors
+        if not doors or doors - record.doors:
+            check_doors(doors - record.doors, self._facts_of(doors))
+        if gives_more(record, window, doors):
+            self._check_active()
+        return replace(record, window=window, doors=doors)
 
     async def _revoke(self, key_id: KeyId, by: By) -> KeyRecord:
         async with self._lock(key_id):
@@ -442,7 +453,8 @@ class KeyManager:
                 self._check_active()
             await self._settle(key_id)
             record = self._live(key_id)
-            if record.status is wanted:
+            idle = kind is IntentKind.RESUME and record.status is not KeyStatus.SUSPENDED
+            if idle or record.status is wanted:
                 return self.view(record)
             done = await self._begin_and_carry_out(kind, replace(record, status=wanted), by)
             await self._keep_membership(key_id)
@@ -458,7 +470,7 @@ class KeyManager:
             if record.status is KeyStatus.SUSPENDED:
                 raise KeyRefusedError(KeyRefusal.SUSPENDED)
             done = await self._begin_and_carry_out(IntentKind.ROTATE, record, by)
-        return await self._hand_out(done.record, done.keypad_pin)
+        return self._hand_out(done.record, done.keypad_pin)
 
     async def _reveal(self, key_id: KeyId, by: By) -> HandedOut:
         async with self._lock(key_id):
@@ -470,31 +482,26 @@ class KeyManager:
             if keypad_pin is None:
                 raise KeyRefusedError(KeyRefusal.PIN_NOT_THERE)
             await self._ledger.log(self._steps.line(record, "reveal", "done", by))
-        return await self._hand_out(record, keypad_pin)
+        return self._hand_out(record, keypad_pin)
 
     async def _reissue(self, key_id: KeyId, by: By) -> HandedOut:
         async with self._lock(key_id):
             self._check_ledger()
-            record = self._live(key_id)
+            record = self._as_wanted(self._live(key_id))
             self._check_active()
             if record.window.is_over(self._clock()):
                 raise KeyRefusedError(KeyRefusal.WINDOW_OVER)
             wanted = replace(record, status=KeyStatus.SETTING)
             done = await self._begin_and_carry_out(IntentKind.ISSUE, wanted, by)
-        return await self._hand_out(done.record, done.keypad_pin)
+        return self._hand_out(done.record, done.keypad_pin)
 
     async def _begin_and_carry_out(self, kind: IntentKind, record: KeyRecord, by: By) -> Done:
         """Write an intent down, and bring it to its end or to where it is tried again."""
-        intent = Intent(
-            key_id=record.key_id,
-            kind=kind,
-            record=record,
-            started_at=self._clock(),
-            who=by.who,
-            reason=by.reason,
-        )
+        intent = _intent(kind, record, by, self._clock())
         try:
             async with self._turns.turn(_needed_at(intent)):
+                if self._closed:
+                    raise KeyRefusedError(KeyRefusal.UNLOADING)
                 await self._ledger.begin(intent)
                 return await self._carry_out(intent)
         except SaltoKsError as err:
@@ -507,7 +514,12 @@ class KeyManager:
             raise KeyGivenUpError(record.key_id, err) from err
 
     async def _settle(self, key_id: KeyId) -> None:
-        """Bring to its end what is still open of a key, before something else is done to it."""
+        """Bring to its end what is still open of a key, before something else is done to it.
+
+        Where only the disk is behind, that is to be written and nothing to be done at Salto.
+        """
+        if key_id in self._ledger.unwritten:
+            await self._ledger.flush()
         intent = self._ledger.intents.get(key_id)
         if intent is None:
             return
@@ -531,7 +543,10 @@ class KeyManager:
             self._failures.pop(key_id, None)
             self._not_before.pop(key_id, None)
             if intent.kind is IntentKind.REVOKE or self._ledger.intents.get(key_id) == intent:
-                self._not_before[key_id] = self._clock() + AFTER_REFUSAL
+                doubted = intent.kind is IntentKind.ISSUE
+                self._not_before[key_id] = self._clock() + (
+                    UNSEEN_FOR if doubted else AFTER_REFUSAL
+                )
             raise
         except (SaltoKsError, StorageError) as err:
             self._put_off(intent, err)
@@ -552,17 +567,25 @@ class KeyManager:
         if isinstance(err, SaltoKsAuthError) and err.failure.mends_with_credentials:
             self._on_login_refused()
 
-    async def _hand_out(self, record: KeyRecord, keypad_pin: str | None) -> HandedOut:
-        """Give a key with its PIN away, and forget the PIN where that was chosen."""
-        if self._rules.forget_pins and keypad_pin is not None:
-            await self._ledger.amend(
-                record.key_id,
-                lambda now: (
-                    replace(now, sealed_pin=None) if now.sealed_pin == record.sealed_pin else now
-                ),
-            )
-        kept = self._ledger.records.get(record.key_id, record)
-        return HandedOut(record=self.view(kept), keypad_pin=keypad_pin)
+    def _hand_out(self, record: KeyRecord, keypad_pin: str | None) -> HandedOut:
+        """Give a key with its PIN away."""
+        return HandedOut(record=self.view(record), keypad_pin=keypad_pin)
+
+    async def _handed_over(self, handed: HandedOut) -> HandedOut:
+        """Forget a PIN that has come to whoever asked, where that was chosen.
+
+        It is not forgotten for a caller who was cancelled meanwhile, and so has not seen it.
+        """
+        sealed = handed.record.sealed_pin
+        if self._rules.forget_pins and handed.keypad_pin is not None:
+            try:
+                await self._ledger.amend(
+                    handed.record.key_id,
+                    lambda now: replace(now, sealed_pin=None) if now.sealed_pin == sealed else now,
+                )
+            except StorageError as err:
+                LOGGER.warning("A PIN that was handed out is forgotten later: %s", err)
+        return handed
 
     # By time
 
@@ -572,20 +595,29 @@ class KeyManager:
             intent = self._ledger.intents.get(key_id)
             if intent is None:
                 return
-            now = self._clock()
-            known = key_id in self._ledger.records
-            if intent.kind is IntentKind.ISSUE and not is_worth_completing(
-                intent, known=known, now=now
-            ):
-                over = intent.record.window.is_over(now)
-                problem = KeyProblem.WINDOW_OVER if over else KeyProblem.UNREACHABLE
-                intent = await self._steps.give_up(intent, problem)
-            elif intent.kind in _GIVES_ACCESS and not self._may_give_access():
-                self._not_before[key_id] = now + WHILE_INACTIVE
+            if (intent := await self._still_wanted(intent)) is None:
                 return
             async with self._turns.turn(_needed_at(intent)):
                 await self._carry_out(intent, again=True)
             await self._keep_membership(key_id)
+
+    async def _still_wanted(self, intent: Intent) -> Intent | None:
+        """Return what is to be done by now where something was interrupted; None for nothing yet."""
+        now = self._clock()
+        over = intent.record.window.is_over(now)
+        if intent.kind is IntentKind.ISSUE:
+            known = intent.key_id in self._ledger.records
+            if not is_worth_completing(intent, known=known, now=now):
+                problem = KeyProblem.WINDOW_OVER if over else KeyProblem.UNREACHABLE
+                return await self._steps.give_up(intent, problem)
+        elif over and intent.kind is not IntentKind.REVOKE:
+            record = self._ledger.records[intent.key_id]
+            intent = _intent(IntentKind.REVOKE, record, WINDOW_IS_OVER, now)
+            await self._ledger.begin(intent)
+        if intent.kind in _GIVES_ACCESS and not self._may_give_access():
+            self._not_before[intent.key_id] = now + WHILE_INACTIVE
+            return None
+        return intent
 
     async def _do(self, chore: Chore, key_id: KeyId) -> None:
         """Do what is due for a key, if it still is."""
@@ -593,13 +625,11 @@ class KeyManager:
             record = self._ledger.records.get(key_id)
             if record is None or key_id in self._ledger.intents:
                 return
-            if self._chore(record) is not chore:
+            if self._chore(record, self._clock()) is not chore:
                 return
             match chore:
                 case Chore.END:
-                    await self._begin_and_carry_out(
-                        IntentKind.REVOKE, record, By(who="", reason="the window is over")
-                    )
+                    await self._begin_and_carry_out(IntentKind.REVOKE, record, WINDOW_IS_OVER)
                 case Chore.CONFIRM_REMOVED:
                     await self._steps.confirm_removed(record)
                 case Chore.JOIN | Chore.LEAVE:
@@ -615,52 +645,44 @@ class KeyManager:
 
     async def _keep_membership(self, key_id: KeyId) -> None:
         """Have a key of the membership strategy open doors in its window, and only then."""
-        record = self._ledger.records.get(key_id)
-        if record is None:
+        record, now = self._ledger.records.get(key_id), self._clock()
+        chore = None if record is None else self._chore(record, now)
+        if record is None or chore not in {Chore.JOIN, Chore.LEAVE}:
             return
-        match self._chore(record):
-            case Chore.JOIN | Chore.LEAVE as chore:
-                intent = Intent(
-                    key_id=key_id,
-                    kind=IntentKind.CHANGE,
-                    record=record,
-                    started_at=self._clock(),
-                )
-                try:
-                    await self._steps.set_membership(record, member=chore is Chore.JOIN)
-                except (SaltoKsError, StorageError) as err:
-                    self._put_off(intent, err)
-                except KeyFailedError as err:
-                    self._not_before[key_id] = self._clock() + WHILE_INACTIVE
-                    LOGGER.error("Key %s cannot be kept to its window: %s", key_id, err)
-                else:
-                    self._failures.pop(key_id, None)
-                    self._not_before.pop(key_id, None)
-            case _:
-                return
+        intent = _intent(IntentKind.CHANGE, record, By(who=""), now)
+        try:
+            async with self._turns.turn(now):
+                await self._steps.set_membership(record, member=chore is Chore.JOIN)
+        except (KeyFailedError, SaltoKsError, StorageError) as err:
+            self._put_off(intent, err)
+        else:
+            self._failures.pop(key_id, None)
+            self._not_before.pop(key_id, None)
 
     async def _look_for_spares(self, key_id: KeyId) -> None:
         """Remove what an attempt without an answer had left, and a listing shows only now."""
         async with self._lock(key_id):
+            self._late.pop(key_id, None)
             record = self._ledger.records.get(key_id)
             if record is None:
-                self._late.pop(key_id, None)
                 return
             async with self._turns.turn(self._clock()):
                 try:
                     await self._steps.remove_spares(record)
                 except SaltoKsError, KeyFailedError:
-                    self._late[key_id] = self._clock() + UNSEEN_FOR
+                    self._late[key_id] = self._clock() + AFTER_REFUSAL
                     raise
-            self._late.pop(key_id, None)
 
     async def _write_what_is_left(self) -> None:
         """Write what the disk did not take before."""
-        if self._ledger.unwritten:
+        if unwritten := self._ledger.unwritten:
             try:
                 await self._ledger.flush()
             except StorageError as err:
                 LOGGER.warning("The ledger is not on disk yet: %s", err)
+            for key_id in unwritten - self._ledger.unwritten - self._ledger.intents.keys():
+                self._failures.pop(key_id, None)
+                self._not_before.pop(key_id, None)
         self._steps.tell_what_is_written()
 
     async def _prune(self, now: datetime) -> None:
@@ -683,7 +705,8 @@ class KeyManager:
                 before = self._under_way()
                 observed = await self._provider.observe()
                 under_way = before | self._under_way()
-                unconfirmed = to_confirm(
+                unconfirmed = await asyncio.to_thread(
+                    to_confirm,
                     recorded=self._ledger.records,
                     under_way=under_way,
                     unreadable=self._ledger.unreadable,
@@ -691,7 +714,8 @@ class KeyManager:
                     now=at,
                 )
                 gone = [guest for guest in unconfirmed if await self._provider.is_gone(guest)]
-                found = plan(
+                found = await asyncio.to_thread(
+                    plan,
                     recorded=self._ledger.records,
                     under_way=under_way | self._under_way(),
                     unreadable=self._ledger.unreadable,
@@ -749,6 +773,10 @@ class KeyManager:
 
     # Checks
 
+    def _is_unreadable(self, key_id: KeyId) -> bool:
+        """Tell whether the ledger cannot read what it has of a key, so that nothing is done to it."""
+        return number_of(key_id) in self._ledger.unreadable
+
     def _check_ledger(self) -> None:
         """Refuse to begin what could not be written down."""
         if self._ledger.quarantine is not None or not self._cipher.is_available:
@@ -772,9 +800,19 @@ class KeyManager:
         if can.seats_free == 0:
             raise KeyRefusedError(KeyRefusal.SEAT_UNAVAILABLE)
 
+    def _as_wanted(self, record: KeyRecord) -> KeyRecord:
+        """Return a key as it will be once what is under way is done."""
+        if (intent := self._ledger.intents.get(record.key_id)) is None:
+            return record
+        if intent.kind in {IntentKind.ISSUE, IntentKind.CHANGE}:
+            record = replace(record, window=intent.record.window, doors=intent.record.doors)
+        return replace(record, status=status_of(record, intent))
+
     def _live(self, key_id: KeyId) -> KeyRecord:
         """Return a key that something can still be done to. Raises KeyRefusedError."""
         record = self._ledger.get(key_id)
+        if self._is_unreadable(key_id):
+            raise KeyRefusedError(KeyRefusal.LEDGER_CLOSED)
         if record is None:
             raise KeyRefusedError(KeyRefusal.UNKNOWN, key_id=key_id)
         intent = self._ledger.intents.get(key_id)
@@ -795,11 +833,15 @@ class KeyManager:
     def _facts_of(self, doors: Collection[DoorId]) -> Mapping[DoorId, DoorFacts | None]:
         return {door: self._facts(door) for door in doors}
 
-    def _chore(self, record: KeyRecord) -> Chore | None:
-        """Return what a key needs now."""
-        removing = record.status is KeyStatus.REMOVING
-        facts = self._facts_of(record.doors) if removing else {}
-        return chore_of(record, facts, self._clock())
+    def _chore(
+        self,
+        record: KeyRecord,
+        now: datetime,
+        facts: Callable[[DoorId], DoorFacts | None] | None = None,
+    ) -> Chore | None:
+        """Return what a key needs now; `facts` may remember those of doors for a while."""
+        doors = record.doors if record.status is KeyStatus.REMOVING else ()
+        return chore_of(record, {door: (facts or self._facts)(door) for door in doors}, now)
 
     # Tasks
 
@@ -848,8 +890,21 @@ class KeyManager:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         """Forget a task; mark its outcome as seen, in case its caller was cancelled."""
         self._running.discard(task)
-        if not task.cancelled():
-            task.exception()
+        err = None if task.cancelled() else task.exception()
+        if err is not None and not isinstance(err, (*_PASSING, StorageError)):
+            LOGGER.error("%s has failed unexpectedly", task.get_name(), exc_info=err)
+
+
+def _intent(kind: IntentKind, record: KeyRecord, by: By, now: datetime) -> Intent:
+    """Return the intent to bring a key to where it is wanted."""
+    return Intent(
+        key_id=record.key_id,
+        kind=kind,
+        record=record,
+        started_at=now,
+        who=by.who,
+        reason=by.reason,
+    )
 
 
 def _needed_at(intent: Intent) -> datetime:

@@ -1,0 +1,527 @@
+"""What keys cost: many in a row, a ledger of many, and comparing many with Salto."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+import gc
+import json
+from pathlib import Path
+import random
+from time import perf_counter, process_time
+import tracemalloc
+from typing import Any, Final
+
+import aiohttp
+from homeassistant.core import HomeAssistant
+from yarl import URL
+
+from custom_components.salto_ks.api import Credentials
+from custom_components.salto_ks.api.models import SiteId
+from custom_components.salto_ks.domain.ids import (
+    BookingId,
+    DoorId,
+    GroupId,
+    GuestId,
+    KeyId,
+    PersonId,
+    group_name,
+    marked,
+    marker,
+)
+from custom_components.salto_ks.domain.key_requests import By, DoorFacts, KeyRequest
+from custom_components.salto_ks.domain.keys import DoorGroup, Guest, KeyRecord, KeyStatus
+from custom_components.salto_ks.domain.windows import AccessWindow
+from custom_components.salto_ks.keys.connect_provider import ConnectProvider
+from custom_components.salto_ks.keys.ledger import Ledger
+from custom_components.salto_ks.keys.manager import (
+    HandedOut,
+    KeyManager,
+    KeyPendingError,
+    KeyRules,
+    Pass,
+)
+from custom_components.salto_ks.keys.pin_cipher import PinCipher
+from custom_components.salto_ks.keys.writer import Writer, WriteRate
+from simulator import Simulator
+from simulator.world import AccessGroup, Person, SiteUser
+from tests.api.accounts import client_of
+
+from .fast_time import FastTime
+from .simulated import Simulated, simulated
+from .watch import Cost, measured
+
+IN_A_ROW: Final = 500
+MANY: Final = 10_000
+PER_MINUTE: Final = 120
+"""Writes a minute, as many as an entry has by default."""
+FAULTY: Final = 0.01
+"""Part of the requests that go wrong."""
+
+_FAULTS_ARMED: Final = IN_A_ROW // 2
+"""More than there will be requests for."""
+_NOBODY: Final = By(who="benchmark")
+_FAULTS: Final[tuple[dict[str, Any], ...]] = (
+    {"status": 503},
+    {"status": 503, "commit": True},
+    {"reset": True},
+    {"drop_after_commit": True},
+    {"status": 429, "headers": {"Retry-After": "5"}},
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCosts:
+    """Many keys, issued as fast as they may be."""
+
+    keys: int
+    faults: int
+    issued: int
+    doubled: int
+    """Keys with more than one guest in the end."""
+    opening: int
+    """Keys whose PIN opens its door in its window."""
+    hours: float
+    """Simulated time until all were issued."""
+    most_writes: int
+    """Writes in the minute that had the most."""
+    requests: int
+    cpu: float
+    """CPU time of this process for each key, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerCosts:
+    """A ledger of many keys."""
+
+    keys: int
+    load: float
+    """Seconds from nothing to a ledger that can be used."""
+    load_block: float
+    change: Cost
+    """What it costs to change one key."""
+    memory: int
+    """Bytes of the Python objects of a ledger that was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassCosts:
+    """A comparison of many keys with Salto."""
+
+    keys: int
+    requests: int
+    cost: Cost
+    findings: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCosts:
+    """All about keys."""
+
+    row: RowCosts
+    ledger: LedgerCosts
+    tick: float
+    """CPU time of looking for what is due among many keys, in seconds."""
+    comparison: PassCosts
+
+
+async def measure_keys(folder: Path) -> KeyCosts:
+    """Measure everything about keys, with files in a folder."""
+    few, many, state = _folder(folder, "few"), _folder(folder, "many"), folder / "world.json"
+    row = await _measure_row(few)
+    ledger = await _measure_ledger(many, _build_world(state))
+    tick, comparison = await _measure_pass(many, state)
+    return KeyCosts(row=row, ledger=ledger, tick=tick, comparison=comparison)
+
+
+def _folder(parent: Path, name: str) -> Path:
+    """Make a folder."""
+    folder = parent / name
+    folder.mkdir()
+    return folder
+
+
+# Many in a row
+
+
+async def _measure_row(folder: Path) -> RowCosts:
+    """Issue many keys while one request in a hundred goes wrong."""
+    luck = random.Random(1)  # noqa: S311 - repeatable
+    async with (
+        simulated(12, seats=2 * IN_A_ROW) as site,
+        _house(folder) as hass,
+        aiohttp.ClientSession() as control,
+    ):
+        time = FastTime(site.url, control, lambda: bool(hass._tasks))  # noqa: SLF001
+        async with _manager(hass, site, time) as manager:
+            await _arm(control, site, luck)
+            start, begun = process_time(), time.monotonic()
+            async with time.going_on():
+                pins = await _issue_all(manager, site, time)
+                hours = (time.monotonic() - begun) / 3600
+                cpu = process_time() - start
+                requests, faults = time.requests, await _disarm(control, site)
+                await _let_pass(manager, time, timedelta(minutes=7))
+            guests = await _guests(control, site)
+            return RowCosts(
+                keys=IN_A_ROW,
+                faults=faults,
+                issued=len(manager.keys(statuses={KeyStatus.SET})),
+                doubled=sum(count > 1 for count in guests.values()),
+                opening=await _opening(control, site, manager, pins, time),
+                hours=hours,
+                most_writes=_most_in_a_minute(time.writes),
+                requests=requests,
+                cpu=cpu / IN_A_ROW,
+            )
+
+
+async def _issue_all(
+    manager: KeyManager, site: Simulated, time: FastTime
+) -> dict[KeyId, str | None]:
+    """Have all keys issued, those that had to wait too; return their PINs."""
+    start = time.now().replace(second=0, microsecond=0) + timedelta(days=2)
+
+    async def issue(number: int) -> HandedOut:
+        request = KeyRequest(
+            doors=frozenset({DoorId(site.seed.lock_ids[number % len(site.seed.lock_ids)])}),
+            starts_at=start,
+            ends_at=start + timedelta(days=1),
+            booking_id=BookingId(f"booking {number}"),
+        )
+        while True:
+            try:
+                return await manager.issue(request, _NOBODY)
+            except KeyPendingError:
+                await time.sleep(20)
+
+    keys = await asyncio.gather(*map(issue, range(IN_A_ROW)))
+    return {key.record.key_id: key.keypad_pin for key in keys}
+
+
+async def _let_pass(manager: KeyManager, time: FastTime, lasts: timedelta) -> None:
+    """Let time pass, looking for what is due now and then."""
+    until = time.monotonic() + lasts.total_seconds()
+    while time.monotonic() < until:
+        await manager.tick()
+        await time.sleep(20)
+
+
+async def _arm(control: aiohttp.ClientSession, site: Simulated, luck: random.Random) -> None:
+    """Have requests go wrong here and there."""
+    every = round(1 / FAULTY)
+    for number in range(_FAULTS_ARMED):
+        fault = {
+            **luck.choice(_FAULTS),
+            "route": "/v1.",
+            "after": number * every + luck.randrange(every),
+        }
+        async with control.post(f"{site.url}/_sim/faults", json=fault, raise_for_status=True):
+            pass
+
+
+async def _disarm(control: aiohttp.ClientSession, site: Simulated) -> int:
+    """Have all work again; return how many requests have gone wrong."""
+    async with control.get(f"{site.url}/_sim/faults") as answer:
+        left = len(await answer.json())
+    async with control.delete(f"{site.url}/_sim/faults"):
+        return _FAULTS_ARMED - left
+
+
+async def _guests(control: aiohttp.ClientSession, site: Simulated) -> Counter[KeyId]:
+    """Count the guests of each key at Salto."""
+    async with control.get(f"{site.url}/_sim/world", params={"kind": "user"}) as answer:
+        users = await answer.json()
+    found = (marked(user["alias"]) for user in users if user["deleted_at"] is None)
+    return Counter(key_id for key_id in found if key_id is not None)
+
+
+async def _opening(
+    control: aiohttp.ClientSession,
+    site: Simulated,
+    manager: KeyManager,
+    pins: dict[KeyId, str | None],
+    time: FastTime,
+) -> int:
+    """Type each PIN at its door, in its window; count those that open."""
+    opened = 0
+    records = manager.keys(statuses={KeyStatus.SET})
+    inside = max(record.window.starts_at for record in records) + timedelta(hours=1)
+    advance = (inside - time.now()).total_seconds()
+    async with control.post(f"{site.url}/_sim/clock", json={"advance": advance}):
+        pass
+    for record in records:
+        body = {"lock_id": next(iter(record.doors)), "pin": pins[record.key_id]}
+        async with control.post(f"{site.url}/_sim/keypad", json=body) as answer:
+            opened += (await answer.json())["result"] == "opened"
+    return opened
+
+
+def _most_in_a_minute(moments: list[float]) -> int:
+    """Count the writes of the minute that had the most; its ends are only as sharp as numbers."""
+    most, first = 0, 0
+    for last, moment in enumerate(moments):
+        while moments[first] <= moment - 59.999:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+# A ledger of many
+
+
+def _build_world(state: Path) -> list[dict[str, Any]]:
+    """Write a world with many keys to a state file; return what the ledger has of them."""
+    sim = Simulator("large", doors=12, users=0)
+    world, site_id = sim.world, sim.site_id
+    guest_role = world.role(site_id, "site_guest").id
+    created = sim.clock.now() - timedelta(days=2)
+    locks = [lock.id for lock in world.locks_of(site_id)]
+    found = []
+    for number in range(1, MANY + 1):
+        key_id = KeyId(f"ab12-{number}")
+        person = world.insert(Person(id=sim.dice.uuid()))  # type: ignore[arg-type] # an id
+        user = world.insert(
+            SiteUser(
+                id=sim.dice.uuid(),  # type: ignore[arg-type] # an id
+                site_id=site_id,
+                user_id=person.id,
+                role_ids=(guest_role,),
+                alias=f"Home Assistant {marker(key_id)}",
+                use_pin=True,
+                pin=f"{number:06d}",
+                created_at=created,
+            )
+        )
+        lock = locks[number % len(locks)]
+        group = world.insert(
+            AccessGroup(
+                id=sim.dice.uuid(),  # type: ignore[arg-type] # an id
+                site_id=site_id,
+                customer_reference=group_name(key_id, 1),
+                lock_ids=(lock,),
+                user_ids=(person.id,),
+                created_at=created,
+            )
+        )
+        found.append({"user": user.id, "person": person.id, "group": group.id, "lock": lock})
+    world.sites[site_id].subscribed_user_amount = 2 * MANY
+    state.write_text(json.dumps(sim.dump()), encoding="utf-8")
+    return found
+
+
+def _records(
+    ledger: Ledger, cipher: PinCipher, things: list[dict[str, Any]]
+) -> Iterator[KeyRecord]:
+    """Return the records of many keys."""
+    now = datetime.now().astimezone()
+    for number, thing in enumerate(things, start=1):
+        doors = frozenset({DoorId(thing["lock"])})
+        yield KeyRecord(
+            key_id=ledger.new_key_id(),
+            doors=doors,
+            window=AccessWindow(now + timedelta(days=1), now + timedelta(days=8)),
+            status=KeyStatus.SET,
+            booking_id=BookingId(f"booking {number}"),
+            label="Family Jansen, pitch 12",
+            sealed_pin=cipher.seal(f"{number:06d}"),
+            guest=Guest(
+                id=GuestId(thing["user"]),
+                person_id=PersonId(thing["person"]),
+                expires_at=now + timedelta(days=38),
+            ),
+            groups=(
+                DoorGroup(
+                    id=GroupId(thing["group"]), zone="Europe/Amsterdam", doors=doors, member=True
+                ),
+            ),
+            created_at=now - timedelta(days=2),
+            changed_at=now - timedelta(days=2),
+            pin_set_at=now - timedelta(days=2),
+        )
+
+
+async def _measure_ledger(folder: Path, things: list[dict[str, Any]]) -> LedgerCosts:
+    """Write many keys, read them, and change one."""
+    async with _house(folder) as hass:
+        cipher = PinCipher(hass)
+        await cipher.async_load()
+        await _fill(hass, cipher, things)
+    async with _house(folder) as hass:
+        await PinCipher(hass).async_load()
+        gc.collect()
+        tracemalloc.start()
+        kept = await _loaded(hass)
+        gc.collect()
+        memory = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        del kept
+        start = perf_counter()
+        ledger = await _loaded(hass)
+        load = perf_counter() - start
+        loading = await measured(_loaded(hass))
+        key_id = next(iter(ledger.records))
+        changing = [
+            await measured(ledger.amend(key_id, lambda now: replace(now, label="Family Visser")))
+            for _ in range(5)
+        ]
+        return LedgerCosts(
+            keys=len(ledger.records),
+            load=load,
+            load_block=loading.longest_block,
+            change=max(changing, key=lambda cost: cost.longest_block),
+            memory=memory,
+        )
+
+
+async def _loaded(hass: HomeAssistant) -> Ledger:
+    """Read the ledger of many keys."""
+    ledger = Ledger(hass, SiteId("many"), PinCipher(hass))
+    await ledger.async_load()
+    if ledger.quarantine is not None:
+        raise RuntimeError(f"the ledger is in quarantine: {ledger.quarantine}")
+    return ledger
+
+
+async def _fill(hass: HomeAssistant, cipher: PinCipher, things: list[dict[str, Any]]) -> None:
+    """Put many keys into a ledger at once, which nobody but a benchmark does."""
+    ledger = Ledger(hass, SiteId("many"), cipher)
+    await ledger.async_load()
+    ledger._instance = "ab12"  # noqa: SLF001 - as in the world
+    for record in _records(ledger, cipher, things):
+        ledger._put(record, None)  # noqa: SLF001 - not one by one to the disk
+    await ledger.flush()
+
+
+async def _measure_pass(folder: Path, state: Path) -> tuple[float, PassCosts]:
+    """Look for what is due when nothing is, and compare many keys with Salto."""
+    async with (
+        simulated(12, state=state) as site,
+        _house(folder) as hass,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+    ):
+        cipher, ledger = PinCipher(hass), await _loaded(hass)
+        await cipher.async_load()
+        time = FastTime(site.url, session, lambda: False)
+        manager = _new_manager(hass, ledger, cipher, session=session, site=site, time=time)
+        await manager.tick()
+        ticks = [await measured(manager.tick()) for _ in range(5)]
+        await manager.reconcile(dry_run=True)
+        costs = []
+        for _ in range(3):
+            gc.collect()
+            costs.append(await measured(manager.reconcile(dry_run=False)))
+        done = manager.last_pass
+        if done is None:
+            raise RuntimeError("nothing was compared")
+        return max(cost.loop_cpu for cost in ticks), PassCosts(
+            keys=len(ledger.records),
+            requests=done.requests,
+            cost=sorted(costs, key=lambda cost: cost.longest_block)[1],
+            findings=len(done.plan.findings),
+        )
+
+
+# Home Assistant and Salto
+
+
+@asynccontextmanager
+async def _house(folder: Path) -> AsyncIterator[HomeAssistant]:
+    """Run a Home Assistant that has storage and nothing else."""
+    hass = HomeAssistant(str(folder))
+    try:
+        yield hass
+    finally:
+        await hass.async_stop(force=True)
+
+
+@asynccontextmanager
+async def _manager(
+    hass: HomeAssistant, site: Simulated, time: FastTime
+) -> AsyncIterator[KeyManager]:
+    """Run a manager with a ledger of its own."""
+    cipher = PinCipher(hass)
+    await cipher.async_load()
+    ledger = Ledger(hass, SiteId(site.seed.site_id), cipher)
+    await ledger.async_load()
+    async with aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[time.traced()]
+    ) as session:
+        manager = _new_manager(hass, ledger, cipher, session=session, site=site, time=time)
+        try:
+            yield manager
+        finally:
+            await manager.close(0)
+
+
+def _new_manager(
+    hass: HomeAssistant,
+    ledger: Ledger,
+    cipher: PinCipher,
+    *,
+    session: aiohttp.ClientSession,
+    site: Simulated,
+    time: FastTime,
+) -> KeyManager:
+    """Make a manager that waits in fast time."""
+    seed = site.seed
+    client = client_of(
+        session,
+        URL(site.url),
+        credentials=Credentials(
+            client_id=seed.client_id,
+            client_secret=seed.client_secret,
+            username=seed.username,
+            password=seed.password,
+        ),
+    )
+    luck = random.Random(2)  # noqa: S311 - repeatable
+    rate = WriteRate(PER_MINUTE, sleep=time.sleep, monotonic=time.monotonic)
+    provider = ConnectProvider(
+        client,
+        SiteId(seed.site_id),
+        Writer(
+            rate,
+            jitter=lambda: 0.5 + luck.random(),
+            sleep=time.sleep,
+            monotonic=time.monotonic,
+        ),
+        zone_of=lambda _: "Europe/Amsterdam",
+        alias_of=lambda _: "Home Assistant",
+        clock=time.now,
+    )
+    return KeyManager(
+        ledger=ledger,
+        cipher=cipher,
+        provider=provider,
+        facts=lambda _: _fine(time.now()),
+        is_active=lambda: True,
+        clock=time.now,
+        spawn=hass.async_create_background_task,
+        jitter=lambda: 0.5 + luck.random(),
+        random_below=luck.randrange,
+        rules=KeyRules(),
+        tell=lambda _: None,
+        on_login_refused=lambda: None,
+        on_pass=_ignore,
+    )
+
+
+def _fine(now: datetime) -> DoorFacts:
+    """Describe a door that has always been in reach."""
+    return DoorFacts(
+        name="Door",
+        has_keypad=True,
+        online=True,
+        iq_online=True,
+        privacy_mode=False,
+        office_mode=False,
+        seen_at=now,
+        reached_since=now - timedelta(days=30),
+    )
+
+
+def _ignore(_: Pass) -> None:
+    """Hear of a comparison."""
