@@ -428,6 +428,28 @@ async def test_a_restored_backup(hass: HomeAssistant, socket_enabled: None, tmp_
         assert office.opens(lost, at=lost.record.window.starts_at)
 
 
+async def test_a_key_issued_at_once_after_a_backup_was_restored(
+    hass: HomeAssistant, socket_enabled: None, tmp_path: Path
+) -> None:
+    """Before anything was compared a new key gets no number that is taken at Salto already."""
+    async with office_of(hass) as office:
+        await office.issue(booking="b1")
+        folder, backup = folder_of(hass, office.desk.site_id), tmp_path / "backup"
+        shutil.copytree(folder, backup)
+        lost = await office.issue(booking="b2")
+        await office.manager.close()
+        shutil.rmtree(folder)
+        shutil.copytree(backup, folder)
+        await office.restart()
+        new = await office.issue(booking="b3")
+        assert number_of(new.record.key_id) > number_of(lost.record.key_id)
+        await office.passes(2 * A_MOMENT)
+        done = await office.manager.reconcile(dry_run=False)
+        assert done.repaired == frozenset()
+        for key in (lost, new):
+            assert office.opens(key, at=key.record.window.starts_at)
+
+
 async def test_twins_that_are_listed_late(hass: HomeAssistant, socket_enabled: None) -> None:
     """A twin of a guest whose creation had no answer is gone minutes later, by itself."""
     async with office_of(hass, Quirks(creation_lag_s=0.0)) as office:

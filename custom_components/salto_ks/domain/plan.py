@@ -142,6 +142,15 @@ class Plan:
         )
 
 
+def highest_number_of(observed: Observation, instance: str) -> int:
+    """Return the highest number of a key of ours that is at Salto; 0 where there is none."""
+    marked = {
+        *(one.key_id for one in observed.guests),
+        *(one.key_id for one in observed.groups or ()),
+    }
+    return max((number_of(key) for key in marked if _is_ours(key, instance)), default=0)
+
+
 def to_confirm(
     *,
     recorded: Mapping[KeyId, KeyRecord],

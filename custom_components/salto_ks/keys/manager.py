@@ -37,7 +37,7 @@ from ..domain.key_requests import (
 )
 from ..domain.keys import KeyProblem, KeyRecord, KeyStatus
 from ..domain.observed import UNSEEN_FOR
-from ..domain.plan import Finding, Plan, Remedy, plan, to_confirm
+from ..domain.plan import Finding, Plan, Remedy, highest_number_of, plan, to_confirm
 from ..domain.upkeep import Chore, chore_of, delay_after, is_worth_completing, status_of
 from ..domain.windows import AccessWindow
 from ..storage import StorageError
@@ -181,6 +181,7 @@ class KeyManager:
         self._pruned_at: datetime | None = None
         self._closed = False
         self._was_behind = False
+        self._numbers_known = False
         self.last_pass: Pass | None = None
         """The last comparison with Salto since the start."""
 
@@ -372,6 +373,7 @@ class KeyManager:
                     return handed
             self._check_active()
             await self._check_capabilities(request.pin_length)
+            await self._learn_numbers()
             record = KeyRecord(
                 key_id=self._ledger.new_key_id(),
                 doors=request.doors,
@@ -388,6 +390,27 @@ class KeyManager:
             async with self._lock(record.key_id):
                 done = await self._begin_and_carry_out(IntentKind.ISSUE, record, by)
         return self._hand_out(done.record, done.keypad_pin)
+
+    async def _learn_numbers(self) -> None:
+        """Look once after a start for numbers that are taken at Salto, and leave those out.
+
+        After a restored backup the ledger knows less keys than there are. One that got the number
+        of another would take its guest for a spare of its own.
+        """
+        if self._numbers_known:
+            return
+        async with self._one_pass:
+            if not self._numbers_known:
+                await self._skip_taken(
+                    highest_number_of(await self._provider.observe(), self._ledger.instance)
+                )
+
+    async def _skip_taken(self, highest: int) -> None:
+        """Give no key a number up to this one, which was seen at Salto."""
+        if highest > self._ledger.highest_number:
+            self._was_behind = True
+            await self._ledger.skip_to(highest)
+        self._numbers_known = True
 
     def _known(self, request: KeyRequest, window: AccessWindow) -> KeyRecord | None:
         """Return the key that is asked for once more, as it is wanted by now."""
@@ -725,9 +748,7 @@ class KeyManager:
                     highest_known=self._ledger.highest_number,
                     now=at,
                 )
-                if found.ledger_is_behind:
-                    self._was_behind = True
-                    await self._ledger.skip_to(found.highest_number)
+                await self._skip_taken(found.highest_number)
                 is_free = not dry_run and not self._was_behind
                 repaired = await self._repair(found) if is_free else frozenset()
             self.last_pass = Pass(
