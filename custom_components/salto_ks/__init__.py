@@ -181,9 +181,7 @@ async def async_remove_config_entry_device(
 
 
 @callback
-def _async_note_uses(
-    hass: HomeAssistant, keys: SiteKeys, events: tuple[AccessEvent, ...]
-) -> None:
+def _async_note_uses(hass: HomeAssistant, keys: SiteKeys, events: tuple[AccessEvent, ...]) -> None:
     """Let the key manager know of PINs that have opened a door."""
     for event in events:
         opened = event.category == AccessCategory.LOCK_OPENED

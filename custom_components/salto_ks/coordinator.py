@@ -288,8 +288,7 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
         asked, read_at = self._next_event(), dt_util.utcnow()
         locks = {lock.id: lock for lock in await self.client.locks(self.site_id)}
         iqs = {iq.id: iq for iq in await self.client.iqs(self.site_id)}
-        for zone in {iq.time_zone for iq in iqs.values()}:
-            await dt_util.async_get_time_zone(zone)  # read from disk outside of the loop, once
+        await _read_zones({iq.time_zone for iq in iqs.values()})
         self._absences = absences(self._absences, {*locks, *iqs})
         before = {**self.data.missing, **self.data.locks} if self.data is not None else {}
         return DoorsSnapshot(
@@ -416,6 +415,15 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
             cancel()
         if not self._shutdown_requested:
             self._follow_ups[lock_id] = async_call_later(self.hass, delays[0], read)
+
+
+async def _read_zones(zones: Iterable[str]) -> None:
+    """Read time zones from disk outside of the loop, once; an odd one matters to keys only."""
+    for zone in zones:
+        try:
+            await dt_util.async_get_time_zone(zone)
+        except ValueError, OSError:
+            LOGGER.debug("Salto names a time zone that there is not")
 
 
 def _retry_after(err: SaltoKsError) -> float | None:

@@ -11,7 +11,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
 from .api.models import Iq, Lock
-from .const import CONF_ENVIRONMENT
+from .const import CONF_ENVIRONMENT, CONF_FRONT_DESK
 from .coordinator import SaltoKsConfigEntry, SaltoKsCoordinator
 from .door_commands import DoorCommands
 
@@ -22,7 +22,7 @@ async def async_get_config_entry_diagnostics(
     """Describe a site, its doors and how talking to it goes; of a site that is down, why."""
     described: dict[str, Any] = {
         "environment": entry.data[CONF_ENVIRONMENT],
-        "options": dict(entry.options),
+        "options": _options(entry),
         "state": entry.state.value,
         "reason": entry.error_reason_translation_key,
     }
@@ -48,6 +48,14 @@ async def async_get_config_entry_diagnostics(
         "iqs": [_iq(iq, data.commands, entry) for iq in doors.iqs.values()],
         "doors": [_door(lock) for lock in doors.locks.values()],
     }
+
+
+def _options(entry: SaltoKsConfigEntry) -> dict[str, Any]:
+    """Describe the options; of the users at the front desk only how many."""
+    options = dict(entry.options)
+    if CONF_FRONT_DESK in options:
+        options[CONF_FRONT_DESK] = len(options[CONF_FRONT_DESK])
+    return options
 
 
 def _poll(coordinator: SaltoKsCoordinator[Any]) -> dict[str, Any]:

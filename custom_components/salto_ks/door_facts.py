@@ -34,12 +34,12 @@ def facts_from(doors: SaltoKsDoorsCoordinator) -> Callable[[DoorId], DoorFacts |
 def zones_from(
     doors: SaltoKsDoorsCoordinator, site: SaltoKsSiteCoordinator
 ) -> Callable[[DoorId], str]:
-    """Return what tells the time zone of a door's IQ; that of the site where there is no IQ."""
+    """Return what tells the time zone of a door's IQ; that of the site where it has none."""
 
     def zone_of(door_id: DoorId) -> str:
         snapshot, lock_id = doors.data, LockId(door_id)
         known = lock_id in snapshot.locks or lock_id in snapshot.missing
         iq = snapshot.iq_of(snapshot.lock(lock_id)) if known else None
-        return site.data.site.time_zone if iq is None else iq.time_zone
+        return (iq.time_zone if iq is not None else "") or site.data.site.time_zone
 
     return zone_of

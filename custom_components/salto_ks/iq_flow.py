@@ -124,7 +124,8 @@ class SaltoKsIqFlow(
     async def _async_survey(self) -> SubentryFlowResult | None:
         """Connect with the entry's account; a result means that it did not work."""
         entry = self._get_entry()
-        self._session = async_create_session(self.hass, auto_cleanup=False)
+        if self._session is None:  # A form that is looked at again begins this step anew.
+            self._session = async_create_session(self.hass, auto_cleanup=False)
         client = create_client_from(self._session, entry.data)
         try:
             vault = await async_get_iq_vault(self.hass)

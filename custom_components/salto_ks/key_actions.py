@@ -10,8 +10,8 @@ from homeassistant.util import dt as dt_util
 
 from .const import CONF_STRATEGY, DOMAIN
 from .coordinator import SaltoKsConfigEntry
-from .domain.ids import BookingId, KeyId
-from .domain.key_requests import By, KeyChange, KeyRequest
+from .domain.ids import BookingId, KeyId, marked, marker
+from .domain.key_requests import By, KeyChange, KeyRefusal, KeyRefusedError, KeyRequest
 from .domain.keys import Strategy
 from .door_ids import doors_named, entity_ids_of
 from .keys.audit_log import FREE_TEXT, AuditLine, AuditQuery
@@ -59,6 +59,17 @@ def key_change(
         ends_at=None if ends_at is None else instant(ends_at),
         doors=None if doors is None else doors_named(hass, entry, doors),
     )
+
+
+def key_named(data: Mapping[str, Any]) -> KeyId:
+    """Read which key is meant.
+
+    Raises ServiceValidationError for what is no text, KeyRefusedError for what is no key's id.
+    """
+    key_id = KeyId(checked_text(ATTR_KEY_ID, data[ATTR_KEY_ID]))
+    if marked(marker(key_id)) != key_id:
+        raise KeyRefusedError(KeyRefusal.UNKNOWN, key_id=key_id)
+    return key_id
 
 
 def booking_id_of(data: Mapping[str, Any]) -> BookingId | None:
@@ -114,10 +125,11 @@ async def _who(hass: HomeAssistant, context: Context) -> str:
 
 
 def audit_query(data: Mapping[str, Any]) -> AuditQuery:
-    """Read which lines are asked for."""
-    since, until, key_id = data.get("since"), data.get("until"), data.get(ATTR_KEY_ID)
+    """Read which lines are asked for; a blank key is any. Raises ServiceValidationError."""
+    since, until = data.get("since"), data.get("until")
+    key_id = checked_text(ATTR_KEY_ID, data.get(ATTR_KEY_ID, ""))
     return AuditQuery(
-        key_id=None if key_id is None else KeyId(key_id),
+        key_id=KeyId(key_id) if key_id else None,
         booking_id=booking_id_of(data),
         since=None if since is None else instant(since),
         until=None if until is None else instant(until),

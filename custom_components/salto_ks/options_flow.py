@@ -86,12 +86,16 @@ class SaltoKsOptionsFlow(OptionsFlow):
         )
 
     async def _users(self) -> list[SelectOptionDict]:
-        """List whom the front desk can be given to, and those that have it though they are gone."""
-        users = {
-            user.id: user.name or user.id
-            for user in await self.hass.auth.async_get_users()
-            if user.is_active and not user.system_generated and not user.is_admin
-        }
+        """List whom the front desk can be given to, and whoever has it already."""
         chosen = self.config_entry.options.get(CONF_FRONT_DESK, ())
-        users |= {user_id: user_id for user_id in chosen if user_id not in users}
-        return [SelectOptionDict(value=key, label=name) for key, name in users.items()]
+        users = await self.hass.auth.async_get_users()
+        names = {user.id: user.name or user.id for user in users}
+        offered = [
+            user.id
+            for user in users
+            if user.is_active and not user.system_generated and not user.is_admin
+        ]
+        return [
+            SelectOptionDict(value=user_id, label=names.get(user_id, user_id))
+            for user_id in dict.fromkeys((*offered, *chosen))
+        ]

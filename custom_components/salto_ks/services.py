@@ -17,7 +17,6 @@ import voluptuous as vol
 
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry
-from .domain.ids import KeyId
 from .domain.keys import KeyStatus
 from .errors import raised_as_home_assistant_errors
 from .key_actions import (
@@ -36,6 +35,7 @@ from .key_actions import (
     described_line,
     described_pass,
     key_change,
+    key_named,
     key_request,
 )
 from .site_keys import described_key
@@ -160,7 +160,7 @@ class _KeyActions:
         """Move window or doors of a key."""
         change = key_change(self._hass, entry, call.data)
         by = await async_by(self._hass, call.context, call.data)
-        key_id = KeyId(call.data[ATTR_KEY_ID])
+        key_id = key_named(call.data)
         record = await entry.runtime_data.keys.manager.change(key_id, change, by)
         return described_key(self._hass, record)
 
@@ -168,30 +168,30 @@ class _KeyActions:
         """Take a key back."""
         by = await async_by(self._hass, call.context, call.data)
         manager = entry.runtime_data.keys.manager
-        return described_key(self._hass, await manager.revoke(KeyId(call.data[ATTR_KEY_ID]), by))
+        return described_key(self._hass, await manager.revoke(key_named(call.data), by))
 
     async def suspend(self, entry: SaltoKsConfigEntry, call: ServiceCall) -> Mapping[str, Any]:
         """Take a key's effect."""
         by = await async_by(self._hass, call.context, call.data)
         manager = entry.runtime_data.keys.manager
-        return described_key(self._hass, await manager.suspend(KeyId(call.data[ATTR_KEY_ID]), by))
+        return described_key(self._hass, await manager.suspend(key_named(call.data), by))
 
     async def resume(self, entry: SaltoKsConfigEntry, call: ServiceCall) -> Mapping[str, Any]:
         """Give a suspended key its effect back."""
         by = await async_by(self._hass, call.context, call.data)
         manager = entry.runtime_data.keys.manager
-        return described_key(self._hass, await manager.resume(KeyId(call.data[ATTR_KEY_ID]), by))
+        return described_key(self._hass, await manager.resume(key_named(call.data), by))
 
     async def rotate(self, entry: SaltoKsConfigEntry, call: ServiceCall) -> Mapping[str, Any]:
         """Replace a key's PIN."""
         by = await async_by(self._hass, call.context, call.data)
-        handed_out = await entry.runtime_data.keys.manager.rotate(KeyId(call.data[ATTR_KEY_ID]), by)
+        handed_out = await entry.runtime_data.keys.manager.rotate(key_named(call.data), by)
         return {"key_id": handed_out.record.key_id, "pin": handed_out.keypad_pin}
 
     async def reveal(self, entry: SaltoKsConfigEntry, call: ServiceCall) -> Mapping[str, Any]:
         """Show a key's PIN."""
         by = await async_by(self._hass, call.context, call.data)
-        handed_out = await entry.runtime_data.keys.manager.reveal(KeyId(call.data[ATTR_KEY_ID]), by)
+        handed_out = await entry.runtime_data.keys.manager.reveal(key_named(call.data), by)
         return {"key_id": handed_out.record.key_id, "pin": handed_out.keypad_pin}
 
     async def list(self, entry: SaltoKsConfigEntry, call: ServiceCall) -> Mapping[str, Any]:

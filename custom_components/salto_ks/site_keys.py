@@ -194,13 +194,15 @@ class SiteKeys:
 
     @callback
     def _note_pass(self, _: Pass) -> None:
-        self._look_again()
+        self.summary = self._summarise()
+        self._changes.tell(None)
 
     @callback
     def _look_again(self) -> None:
-        """Count anew, and have entities look."""
-        self.summary = self._summarise()
-        self._changes.tell(None)
+        """Count anew, and have entities look where that has changed."""
+        before, self.summary = self.summary, self._summarise()
+        if before != self.summary:
+            self._changes.tell(None)
 
     def _summarise(self) -> KeySummary:
         """Count the keys."""

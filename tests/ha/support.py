@@ -187,6 +187,7 @@ async def set_up_site(
     assert entry.state is ConfigEntryState.LOADED
     for name in names[1:]:
         await add_iq(hass, sim, entry, name, store_pin=store_pin)
+    await hass.async_block_till_done(wait_background_tasks=True)
     return entry
 
 

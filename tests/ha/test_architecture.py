@@ -53,9 +53,7 @@ PARTS: Mapping[str, Part] = {
     ),
     "kept": _part("access_cursor iq_vault site_state storage", *_CORE, "logic"),
     "keys": _part("keys", *_CORE, "kept"),
-    "ground": _part(
-        "door_ids errors listeners session site_keys", *_CORE, "logic", "kept", "keys"
-    ),
+    "ground": _part("door_ids errors listeners session site_keys", *_CORE, "logic", "kept", "keys"),
     "coordinators": _part("access_feed coordinator", *_GROUND),
     "around": _part("devices door_facts entity issues key_actions", *_GROUND, "coordinators"),
     "platforms": _part(" ".join(PLATFORMS), *_ALL, together=False),

@@ -57,8 +57,9 @@ def doors_of(sim: Simulator, iq_name: str) -> list[str]:
 async def test_unchanged_site_writes_nothing(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, set_up: SetUp
 ) -> None:
-    """Polls that bring nothing new write no state at all."""
+    """Polls that bring nothing new write no state at all, once the keys were first compared."""
     await set_up(iqs=[RECEPTION])
+    await go_on(hass, freezer, 360)
     with written(hass) as seen:
         for _ in range(11):
             await go_on(hass, freezer, 60)
@@ -113,6 +114,18 @@ async def test_lost_activation_is_shown(
     for name, state in ((RECEPTION, STATE_OFF), (FIELD, STATE_ON)):
         sensor = entity_id(hass, "binary_sensor", iq_named(sim, name).id, "activated")
         assert state_of(hass, sensor) == state
+
+
+@pytest.mark.parametrize("zone", ["", "../Amsterdam", "/etc/passwd", "No/Where", "x" * 5000])
+async def test_odd_time_zone(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp, zone: str
+) -> None:
+    """An IQ whose time zone is none keeps no door from being shown and opened."""
+    sim.set("iq", iq_named(sim, FIELD).id, time_zone=zone)
+    await set_up(iqs=[RECEPTION])
+    await go_on(hass, freezer, 60)
+    assert state_of(hass, door(hass, sim, LAUNDRY)) == LockState.LOCKED
+    await unlock(hass, sim)
 
 
 # When Salto does not answer

@@ -12,9 +12,13 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from simulator import Fault, Simulator
 
 from .conftest import SetUp
+from .files import hass_config_dir, hass_storage
+from .keys import HOUR, ask, issue
 from .support import DOMAIN, FIELD, GATE, RECEPTION, iq_named, lock_named, unlock
 from .test_door_commands import change_pin
 from .watching import LOCKS, shown
+
+__all__ = ["hass_config_dir", "hass_storage"]
 
 SITE_KEYS = {
     "pin_enabled",
@@ -49,6 +53,18 @@ DOOR_KEYS = {
     "intrusion_alarm",
     "privacy_mode",
 }
+KEYS_KEYS = {"ledger", "pins_available", "under_way", "waiting_to_try_again", "last_pass"}
+LEDGER_KEYS = {
+    "keys",
+    "open_intents",
+    "sealed_pins",
+    "files",
+    "unreadable",
+    "unwritten",
+    "unlogged",
+    "quarantined",
+}
+PASS_KEYS = {"at", "outcomes", "discrepancies", "unmanaged", "foreign", "requests", "seconds"}
 POLL_KEYS = {"last_success", "last_error", "interval_seconds"}
 
 
@@ -75,6 +91,7 @@ async def test_fields_are_chosen(
         "options",
         "state",
         "reason",
+        "keys",
         "active",
         "server_clock_offset_seconds",
         "polls",
@@ -89,6 +106,9 @@ async def test_fields_are_chosen(
     for poll in data["polls"].values():
         assert poll.keys() == POLL_KEYS
         assert (poll["last_success"], poll["last_error"]) == (True, None)
+    assert data["keys"].keys() == KEYS_KEYS
+    assert data["keys"]["ledger"].keys() == LEDGER_KEYS
+    assert data["keys"]["last_pass"] is None
     assert data["site"].keys() == SITE_KEYS
     assert data["site"]["time_zone"] == "Europe/Amsterdam"
     iqs = {iq["id"]: iq for iq in data["iqs"]}
@@ -106,12 +126,25 @@ async def test_nothing_personal(
 ) -> None:
     """No name, address, account, PIN, secret or token of the world is in the whole file."""
     entry = await set_up()
+    now = sim.clock.now()
+    await issue(
+        hass,
+        sim,
+        entry,
+        starts_at=now,
+        ends_at=now + HOUR,
+        booking_id="R-2027-0815",
+        label="Family Jansen",
+        reason="came by bicycle",
+    )
     await unlock(hass, sim)
     change_pin(sim)
     for _ in range(3):
         with shown("otp_rejected"):
             await unlock(hass, sim)
     text = json.dumps(await download(hass, hass_client, entry))
+    for said in ("R-2027-0815", "Jansen", "bicycle"):
+        assert said not in text
     world = sim.world
     info = sim.seed_info()
     private = {info["client_id"], info["client_secret"], info["username"], info["password"]}
@@ -131,6 +164,36 @@ async def test_nothing_personal(
     private -= {"", "Home", "Assistant"}  # The service account's name is also the program's.
     assert len(private) > 50
     assert {value for value in private if value in text} == set()
+
+
+async def test_keys_are_counted(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, sim: Simulator, set_up: SetUp
+) -> None:
+    """Of keys and of the last comparison the file tells how many, and of whom the desk is, too."""
+    entry = await set_up(iqs=[])
+    hass.config_entries.async_update_entry(
+        entry, options={"forget_pins": False, "front_desk": ["user-1", "user-2"]}
+    )
+    await hass.async_block_till_done()
+    now = sim.clock.now()
+    keys = [await issue(hass, sim, entry, starts_at=now, ends_at=now + HOUR) for _ in range(2)]
+    await ask(hass, entry, "suspend_key", key_id=keys[0]["key_id"])
+    await ask(hass, entry, "reconcile")
+    data = (await download(hass, hass_client, entry))["data"]
+    assert data["options"] == {"forget_pins": False, "front_desk": 2}
+    assert data["keys"]["ledger"] | {"files": 1} == {
+        "keys": {"set": 1, "suspended": 1},
+        "open_intents": {},
+        "sealed_pins": 2,
+        "files": 1,
+        "unreadable": 0,
+        "unwritten": 0,
+        "unlogged": 0,
+        "quarantined": False,
+    }
+    assert data["keys"]["pins_available"] is True
+    assert data["keys"]["last_pass"].keys() == PASS_KEYS
+    assert data["keys"]["last_pass"]["requests"] == 2
 
 
 async def test_fault_is_told_by_its_kind(

@@ -410,6 +410,7 @@ async def test_stalled_identity_server_delays_no_opening(
 ) -> None:
     """An opening that gets no token within 5 seconds is refused and never sent."""
     await set_up(iqs=[RECEPTION])
+    await go_on(hass, freezer, 360)  # The keys are compared with Salto by then.
     freezer.tick(7200)
     fault = sim.faults.add(Fault(route=TOKEN, latency=60, count=None))
 

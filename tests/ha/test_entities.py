@@ -49,6 +49,13 @@ IQ = {
 }
 SITE = {
     "button.-test_connection": (" Test connection", "diagnostic", STATE_UNKNOWN),
+    "button.-reconcile": (" Reconcile keys", "diagnostic", STATE_UNKNOWN),
+    "event.-key_life_cycle": (" Keys", None, STATE_UNKNOWN),
+    "sensor.-active_keys": (" Active keys", None, "0"),
+    "sensor.-next_key_start": (" Next key start", None, STATE_UNKNOWN),
+    "sensor.-seats_used": (" Seats used", None, "5"),
+    "sensor.-discrepancies": (" Discrepancies", "diagnostic", STATE_UNKNOWN),
+    "sensor.-last_reconciliation": (" Last reconciliation", "diagnostic", STATE_UNKNOWN),
     "switch.-active": (" Active", "config", "on"),
 }
 ODD = {
@@ -69,6 +76,8 @@ DEVICE_CLASSES = {
     "binary_sensor.-intrusion": "safety",
     "sensor.-battery": "enum",
     "sensor.-otp_blocked_until": "timestamp",
+    "sensor.-next_key_start": "timestamp",
+    "sensor.-last_reconciliation": "timestamp",
 }
 
 
@@ -105,7 +114,7 @@ async def test_entities_of_the_campsite(hass: HomeAssistant, sim: Simulator, set
             assert state.state == ODD.get(name, {}).get(key, usual), (name, key)
             assert state.attributes.get("device_class") == DEVICE_CLASSES.get(key)
     assert seen == {entity.entity_id for entity in entities}
-    assert len(seen) == 12 * 8 + 2 * 4 + 2
+    assert len(seen) == 12 * 8 + 2 * 4 + 9
 
 
 async def test_names_of_entities_stay(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:
@@ -205,7 +214,8 @@ async def test_disabled_entities_do_not_stop_the_rest(
     """With the site's own entities disabled, the site is still looked at every ten minutes."""
     entry = await set_up(iqs=[RECEPTION])
     registry = er.async_get(hass)
-    for platform, key in (("switch", "active"), ("button", "test_connection")):
+    for name in SITE:
+        platform, _, key = name.partition(".-")
         registry.async_update_entity(
             entity_id(hass, platform, sim.site_id, key),
             disabled_by=er.RegistryEntryDisabler.USER,

@@ -1,5 +1,7 @@
 """What doors do when Home Assistant's disk takes nothing any more."""
 
+from datetime import timedelta
+
 from homeassistant.const import STATE_OFF, STATE_ON
 from homeassistant.core import HomeAssistant
 import pytest
@@ -9,6 +11,7 @@ from simulator.seeds import SeedName
 
 from .conftest import SetUp
 from .files import hass_config_dir, hass_storage, path_of, read
+from .keys import ask, guests, issue, writes
 from .support import RECEPTION, entity_id, opened, restarted, unlock
 from .test_door_commands import change_pin
 from .watching import act, commands, shown, state_of
@@ -109,3 +112,26 @@ async def test_door_opens_on_a_full_disk(
     fill_disk(hass, CREDENTIALS)
     await unlock(hass, sim)
     assert opened(sim)
+
+
+@pytest.mark.parametrize("seed", ["campsite"])
+async def test_no_key_is_begun_on_a_full_disk(
+    hass: HomeAssistant, sim: Simulator, set_up: SetUp
+) -> None:
+    """What cannot be written down is not begun at Salto, and works once there is room again."""
+    entry = await set_up(iqs=[])
+    now = sim.clock.now()
+    key = await issue(hass, sim, entry, starts_at=now, ends_at=now + timedelta(days=1))
+    ledger = f"salto_ks.ledger.{sim.site_id}/intents"
+    fill_disk(hass, ledger)
+    sim.journal.clear()
+    with shown("storage_failed"):
+        await issue(hass, sim, entry, starts_at=now, ends_at=now + timedelta(days=1))
+    for action in ("revoke_key", "suspend_key", "rotate_pin"):
+        with shown("storage_failed"):
+            await ask(hass, entry, action, key_id=key["key_id"])
+    assert writes(sim) == []
+    assert len(guests(sim)) == 1
+    empty_disk(hass, ledger)
+    await ask(hass, entry, "revoke_key", key_id=key["key_id"])
+    assert guests(sim) == []

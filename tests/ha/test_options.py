@@ -1,9 +1,13 @@
 """The options of a site."""
 
+from typing import Any
+
 from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
 import pytest
+from pytest_homeassistant_custom_component.common import MockUser
 
 from simulator import Simulator
 
@@ -12,6 +16,15 @@ from .support import Result, go_on
 from .texts import check_texts, english
 
 LOCKS = "/v1.2/sites/{site}/locks"
+
+DEFAULTS = {
+    "polling_interval": 60,
+    "writes_per_minute": 120,
+    "audit_days": 730,
+    "forget_pins": False,
+    "strategy": "schedule",
+    "front_desk": [],
+}
 
 
 async def begin(hass: HomeAssistant, entry_id: str) -> Result:
@@ -32,50 +45,130 @@ async def polls_within(
     return sim.journal.count("GET", LOCKS)
 
 
+def markers(result: Result) -> dict[str, Any]:
+    """Return the fields of the form by their names."""
+    return {str(marker): marker for marker in result["data_schema"].schema}
+
+
+async def choose(hass: HomeAssistant, entry: ConfigEntry[Any], **chosen: Any) -> None:
+    """Choose options, and wait for the reload."""
+    result = await begin(hass, entry.entry_id)
+    flows = hass.config_entries.options
+    result = await flows.async_configure(result["flow_id"], chosen)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done()
+    assert entry.state is ConfigEntryState.LOADED
+
+
+async def test_form_begins_with_what_holds(hass: HomeAssistant, set_up: SetUp) -> None:
+    """The form shows what holds without any choice, and to leave it so changes nothing."""
+    entry = await set_up(iqs=())
+    result = await begin(hass, entry.entry_id)
+    assert {name: marker.default() for name, marker in markers(result).items()} == DEFAULTS
+    await choose(hass, entry)
+    assert dict(entry.options) == DEFAULTS
+
+
 async def test_polling_interval(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, *, sim: Simulator, set_up: SetUp
 ) -> None:
     """The interval is in force at once, without a restart, and shown again the next time."""
     entry = await set_up(iqs=())
     assert await polls_within(hass, freezer, sim, 122) == 2
-    result = await begin(hass, entry.entry_id)
-    (field,) = result["data_schema"].schema
-    assert field.default() == 60
     sim.journal.clear()
-    flows = hass.config_entries.options
-    result = await flows.async_configure(result["flow_id"], {"polling_interval": 20.0})
-    assert result["type"] is FlowResultType.CREATE_ENTRY
-    await hass.async_block_till_done()
+    await choose(hass, entry, polling_interval=20.0)
     assert sim.journal.count("GET", LOCKS) == 1
-    assert dict(entry.options) == {"polling_interval": 20}
+    assert dict(entry.options) == DEFAULTS | {"polling_interval": 20}
     assert isinstance(entry.options["polling_interval"], int)
     assert 5 <= await polls_within(hass, freezer, sim, 122) <= 6
     result = await begin(hass, entry.entry_id)
-    (field,) = result["data_schema"].schema
-    assert field.description["suggested_value"] == 20
+    assert markers(result)["polling_interval"].description["suggested_value"] == 20
 
 
-@pytest.mark.parametrize("seconds", [0, 14, 901, -60, "soon"])
-async def test_interval_out_of_bounds(
-    hass: HomeAssistant, set_up: SetUp, seconds: float | str
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("polling_interval", value) for value in (0, 14, 901, -60, "soon", None)),
+        *(("writes_per_minute", value) for value in (0, 5, 601, -1, "many")),
+        *(("audit_days", value) for value in (0, 29, 3651)),
+        ("strategy", "magic"),
+        ("front_desk", ["nobody"]),
+        ("front_desk", "nobody"),
+        ("another", 1),
+    ],
+)
+async def test_options_out_of_bounds(
+    hass: HomeAssistant, set_up: SetUp, option: str, value: object
 ) -> None:
-    """An interval that would flood Salto, or leave doors unread for long, is refused."""
+    """What would flood Salto, forget too soon, or makes no sense is refused."""
     entry = await set_up(iqs=())
     result = await begin(hass, entry.entry_id)
     with pytest.raises(InvalidData):
-        await hass.config_entries.options.async_configure(
-            result["flow_id"], {"polling_interval": seconds}
-        )
+        await hass.config_entries.options.async_configure(result["flow_id"], {option: value})
     assert dict(entry.options) == {}
 
 
-@pytest.mark.parametrize("seconds", [15, 900])
-async def test_interval_at_its_bounds(hass: HomeAssistant, set_up: SetUp, seconds: int) -> None:
-    """The bounds themselves are accepted."""
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("polling_interval", 15),
+        ("polling_interval", 900),
+        ("writes_per_minute", 6),
+        ("writes_per_minute", 600),
+        ("audit_days", 30),
+        ("audit_days", 3650),
+        ("forget_pins", True),
+        ("strategy", "membership"),
+    ],
+)
+async def test_options_at_their_bounds(
+    hass: HomeAssistant, set_up: SetUp, option: str, value: object
+) -> None:
+    """The bounds themselves are accepted, and shown again the next time."""
     entry = await set_up(iqs=())
+    await choose(hass, entry, **{option: value})
+    assert dict(entry.options) == DEFAULTS | {option: value}
+    assert type(entry.options[option]) is type(value)
     result = await begin(hass, entry.entry_id)
-    await hass.config_entries.options.async_configure(
-        result["flow_id"], {"polling_interval": seconds}
-    )
-    await hass.async_block_till_done()
-    assert dict(entry.options) == {"polling_interval": seconds}
+    assert markers(result)[option].description["suggested_value"] == value
+
+
+def offered(result: Result) -> dict[str, str]:
+    """Return whom the front desk can be given to: ids and names."""
+    schema = result["data_schema"].schema
+    return {option["value"]: option["label"] for option in schema["front_desk"].config["options"]}
+
+
+async def test_front_desk_is_given_to_ordinary_users(
+    hass: HomeAssistant, set_up: SetUp, hass_admin_user: MockUser, hass_read_only_user: MockUser
+) -> None:
+    """The desk can be given to whoever is no administrator, who has all rights anyway."""
+    MockUser(name="System", system_generated=True).add_to_hass(hass)
+    MockUser(name="Gone", is_active=False).add_to_hass(hass)
+    rita = MockUser(id="rita", name="Rita").add_to_hass(hass)
+    nameless = MockUser(id="nameless", name=None).add_to_hass(hass)
+    entry = await set_up(iqs=())
+    choices = offered(await begin(hass, entry.entry_id))
+    assert choices == {
+        rita.id: "Rita",
+        nameless.id: "nameless",
+        hass_read_only_user.id: hass_read_only_user.name,
+    }
+    await choose(hass, entry, front_desk=[rita.id])
+    assert entry.options["front_desk"] == [rita.id]
+
+
+async def test_front_desk_of_those_who_are_gone(hass: HomeAssistant, set_up: SetUp) -> None:
+    """Who has the desk and may not be chosen any more is still shown, and can be taken off."""
+    rita = MockUser(id="rita", name="Rita").add_to_hass(hass)
+    jan = MockUser(id="jan", name="Jan").add_to_hass(hass)
+    entry = await set_up(iqs=())
+    await choose(hass, entry, front_desk=[rita.id, jan.id])
+    rita.is_active = False
+    await hass.auth.async_remove_user(jan)
+    result = await begin(hass, entry.entry_id)
+    assert offered(result) == {"rita": "Rita", "jan": "jan"}
+    assert markers(result)["front_desk"].description["suggested_value"] == ["rita", "jan"]
+    await choose(hass, entry, front_desk=["rita"])
+    assert entry.options["front_desk"] == ["rita"]
+    assert offered(await begin(hass, entry.entry_id)) == {"rita": "Rita"}

@@ -275,6 +275,8 @@ async def test_site_can_be_switched_while_salto_is_away(
 ) -> None:
     """The switch is there when Salto is not, which is when it may be wanted most."""
     await set_up(iqs=[RECEPTION])
+    await go_on(hass, freezer, 360)
+    assert state_of(hass, entity_id(hass, "sensor", sim.site_id, "discrepancies")) == "0"
     sim.faults.add(Fault(status=500, count=None))
     for _ in range(11):
         await go_on(hass, freezer, 60)

@@ -1,7 +1,8 @@
 """Every key that is used has a text, every text is used, and all languages say the same."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from enum import StrEnum
 import inspect
 import json
 from pathlib import Path
@@ -11,11 +12,22 @@ from homeassistant.config_entries import ConfigFlow
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
+from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
+from homeassistant.util.yaml import load_yaml_dict
 import pytest
+import voluptuous as vol
 
 from custom_components.salto_ks import errors
-from custom_components.salto_ks.api.exceptions import AuthFailure, Endpoint, SaltoKsError
+from custom_components.salto_ks.api.exceptions import (
+    AuthFailure,
+    Endpoint,
+    SaltoKsError,
+    SaltoKsServerError,
+)
+from custom_components.salto_ks.domain.ids import KeyId
+from custom_components.salto_ks.domain.key_requests import KeyRefusal, KeyRefusedError
+from custom_components.salto_ks.domain.keys import KeyProblem, KeyStatus, KeyWarning
 from custom_components.salto_ks.domain.refusals import CommandRefusedError, Refusal
 from custom_components.salto_ks.errors import (
     KNOWN_ERRORS,
@@ -24,10 +36,15 @@ from custom_components.salto_ks.errors import (
     error_placeholders,
     form_error,
 )
+from custom_components.salto_ks.keys.manager import KeyGivenUpError, KeyPendingError
+from custom_components.salto_ks.keys.provider import KeyFailedError
+from simulator import Simulator
 
 from .conftest import SetUp
 from .source import INTEGRATION, Module, integration, keyword, names_of, texts
+from .support import DOMAIN, entity_id
 from .texts import TRANSLATIONS, english, placeholders
+from .watching import act
 
 PLATFORMS = sorted({platform.value for platform in Platform} & set(integration()))
 HOME_ASSISTANT_ERRORS = (
@@ -44,6 +61,10 @@ FLOWS: Mapping[str, tuple[str, ...]] = {
     "options": ("options_flow",),
 }
 """Which modules show the texts of which section."""
+
+KEY_ERRORS = (KeyRefusedError, KeyFailedError, KeyPendingError, KeyGivenUpError)
+CHOICES = {"key_status": KeyStatus}
+"""The lists of actions to choose from, and what their items are."""
 
 
 def section_of(name: str) -> Mapping[str, Any]:
@@ -66,6 +87,9 @@ def _made(kind: type) -> Iterator[Any]:
     if kind is CommandRefusedError:
         yield from (CommandRefusedError(reason, until=dt_util.utcnow()) for reason in Refusal)
         return
+    if kind in KEY_ERRORS:
+        yield from _made_of_keys(kind)
+        return
     takes = inspect.signature(kind.__init__).parameters
     if "failure" in takes:
         yield from (kind("", failure=failure) for failure in AuthFailure)
@@ -75,6 +99,32 @@ def _made(kind: type) -> Iterator[Any]:
         yield from (kind("", endpoint=endpoint) for endpoint in Endpoint)
     else:
         yield kind()
+
+
+def _made_of_keys(kind: type) -> Iterator[Any]:
+    """Yield errors about keys, one for each reason or problem."""
+    if kind is KeyRefusedError:
+        for reason, about in refusals_of_keys().items():
+            yield KeyRefusedError(reason, **dict.fromkeys(about, "x"))
+    elif kind is KeyFailedError:
+        yield from (KeyFailedError(problem, "x") for problem in KeyProblem)
+    else:
+        yield kind(KeyId("k"), SaltoKsServerError(status=500, endpoint=Endpoint.API))
+
+
+def refusals_of_keys() -> dict[KeyRefusal, set[str]]:
+    """Return what fills the text of each refusal, which is the same wherever it is raised."""
+    found: dict[KeyRefusal, set[str]] = {}
+    for module in integration().values():
+        for call in module.calls("KeyRefusedError"):
+            match call.args:
+                case [ast.Attribute(value=ast.Name(id="KeyRefusal"), attr=name)]:
+                    about = {str(item.arg) for item in call.keywords}
+                    where = f"{module.name}:{call.lineno}"
+                    assert found.setdefault(KeyRefusal[name], about) == about, where
+                case _:
+                    raise AssertionError(f"{module.name}:{call.lineno} does not name its reason")
+    return found
 
 
 def known_errors() -> list[KnownError]:
@@ -107,7 +157,13 @@ def action_keys(error: KnownError) -> set[str]:
 
 
 def errors_of_flows() -> list[KnownError]:
-    """Return those that can be met in flows: of our own refusals only those of the activation."""
+    """Return those that can be met in flows: of our own refusals only those of the activation.
+
+    Flows have nothing to do with keys.
+    """
+    for name in {name for names in FLOWS.values() for name in names} | {"iq_activation"}:
+        parts = set(integration()[name].imports())
+        assert not {part for part in parts if part.endswith((".key_requests", ".manager"))}, name
     named = {
         node.attr
         for node in ast.walk(integration()["iq_activation"].tree)
@@ -116,7 +172,8 @@ def errors_of_flows() -> list[KnownError]:
     return [
         error
         for error in known_errors()
-        if not isinstance(error, CommandRefusedError) or error.reason.name in named
+        if not isinstance(error, KEY_ERRORS)
+        and (not isinstance(error, CommandRefusedError) or error.reason.name in named)
     ]
 
 
@@ -130,8 +187,10 @@ def test_errors_can_be_listed() -> None:
     kinds = [
         {type(error) for error in errors} for errors in (errors_of_actions(), errors_of_flows())
     ]
-    assert kinds[0] < kinds[1]
+    assert kinds[0] - set(KEY_ERRORS) < kinds[1]
+    assert kinds[0] > set(KEY_ERRORS)
     assert len(kinds[0]) > 10
+    assert refusals_of_keys().keys() == set(KeyRefusal)
 
 
 # Exceptions
@@ -184,6 +243,18 @@ def test_texts_of_exceptions() -> None:
             texts_of_both = [exceptions[name]["message"] for name in (key, other)]
             assert placeholders(texts_of_both[1]) <= placeholders(texts_of_both[0]), other
     assert set(exceptions) == used
+
+
+def test_texts_of_errors_about_keys() -> None:
+    """Each error about a key has a text that says all that is known of it, and no more."""
+    exceptions = english()["exceptions"]
+    seen = set()
+    for error in known_errors():
+        if isinstance(error, KEY_ERRORS):
+            seen.add(error_key(error))
+            text = exceptions[error_key(error)]["message"]
+            assert placeholders(text) == set(error_placeholders(error)), error_key(error)
+    assert len(seen) == len(KeyRefusal) + len(KeyProblem) + 2
 
 
 # Flows
@@ -387,37 +458,147 @@ def test_texts_of_choices() -> None:
         for call in module.calls("SelectSelectorConfig")
         if (key := keyword(call, "translation_key")) is not None
     }
-    assert set(english()["selector"]) == used
+    lists = {key: set(options) for key, options in choices_of_actions()}
+    assert lists == {key: {item.value for item in kind} for key, kind in CHOICES.items()}
+    assert set(english()["selector"]) == used | set(lists)
+    for key, options in lists.items():
+        assert set(english()["selector"][key]["options"]) == options
+
+
+# Actions
+
+
+def actions() -> Mapping[str, Any]:
+    """Return the actions as forms show them."""
+    return load_yaml_dict(INTEGRATION / "services.yaml")
+
+
+def choices_of_actions() -> Iterator[tuple[str, list[str]]]:
+    """Yield the lists to choose from in fields of actions: key of their texts, and their items."""
+    for action in actions().values():
+        for field in action["fields"].values():
+            select = field["selector"].get("select")
+            if select is not None:
+                yield select["translation_key"], select["options"]
+
+
+def test_texts_of_actions() -> None:
+    """Each action and each of its fields has name and description, and nothing else has."""
+    described = english()["services"]
+    assert set(described) == set(actions())
+    for name, action in actions().items():
+        assert set(described[name]) == {"name", "description", "fields"}, name
+        assert described[name]["name"]
+        assert described[name]["description"]
+        assert set(described[name]["fields"]) == set(action["fields"]), name
+        for field, words in described[name]["fields"].items():
+            assert set(words) == {"name", "description"}, (name, field)
+            assert all(words.values()), (name, field)
+
+
+def test_icons_of_actions() -> None:
+    """Each action has an icon, and there is none for anything else."""
+    icons = json.loads((INTEGRATION / "icons.json").read_text("utf-8"))["services"]
+    assert set(icons) == set(actions())
+    assert all(set(icon) == {"service"} and icon["service"] for icon in icons.values())
+
+
+@pytest.mark.usefixtures("enable_custom_integrations")
+async def test_actions_are_what_their_forms_say(hass: HomeAssistant) -> None:
+    """The forms have the actions that there are, with their fields, and what must be given."""
+    assert await async_setup_component(hass, DOMAIN, {})
+    there = hass.services.async_services_for_domain(DOMAIN)
+    assert set(there) == set(actions())
+    for name, action in actions().items():
+        schema = there[name].schema
+        assert schema is not None
+        taken = {str(key): key for key in schema.schema}
+        assert set(taken) == set(action["fields"]), name
+        for field, form in action["fields"].items():
+            assert form.get("required", False) is isinstance(taken[field], vol.Required), field
+            if "default" in form:
+                assert form["default"] == taken[field].default(), (name, field)
 
 
 # Issues
 
 
-def _issue_keys(module: Module, key: ast.expr | None) -> set[str]:
-    """Return the keys of a call that raises issues.
+def _issues_raised(module: Module) -> Iterator[tuple[str, set[str], bool]]:
+    """Yield key, placeholders and whether it can be fixed, of every issue that a module raises.
 
-    Where the key is worked out, they are those of the module's tuples whose names end in `ISSUES`.
+    Where the key is worked out, the class that raises it either has a tuple of keys whose name
+    ends in `ISSUES`, or shows each by `_async_show` with its key and what fills it.
     """
-    if isinstance(key, ast.Constant):
-        return {str(key.value)}
-    names = {name for name in texts_of_names(module) if name.endswith("ISSUES")}
-    return {item for name in names for item in module.value(ast.Name(name))}
+    for part in module.tree.body:
+        for call in _calls_in(part, "async_create_issue"):
+            given = _names_given(keyword(call, "translation_placeholders"))
+            fixable = module.value(_needed(call, "is_fixable")) is True
+            key = _needed(call, "translation_key")
+            if isinstance(key, ast.Constant):
+                yield str(key.value), given, fixable
+                continue
+            names = {node.id for node in ast.walk(part) if isinstance(node, ast.Name)}
+            for name in names:
+                if name.endswith("ISSUES"):
+                    yield from ((one, given, fixable) for one in module.value(ast.Name(name)))
+            for one, more in _shown(module, part):
+                yield one, given | more, fixable
+
+
+def _needed(call: ast.Call, name: str) -> ast.expr:
+    """Return a keyword argument that a call has to have."""
+    value = keyword(call, name)
+    assert value is not None, name
+    return value
+
+
+def _calls_in(part: ast.AST, name: str) -> Iterator[ast.Call]:
+    """Yield the calls of a function or method in a part of a module."""
+    for node in ast.walk(part):
+        if isinstance(node, ast.Call) and names_of(node.func) == {name}:
+            yield node
+
+
+def _names_given(node: ast.expr | None) -> set[str]:
+    """Return the names that a dict spells out."""
+    return _keys(node) if isinstance(node, ast.Dict) else set()
+
+
+def _shown(module: Module, part: ast.AST) -> Iterator[tuple[str, set[str]]]:
+    """Yield the keys that a class shows by `_async_show`, with what fills them."""
+    dicts = {
+        target.id: _keys(node.value)
+        for node in ast.walk(part)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for call in _calls_in(part, "_async_show"):
+        if len(call.args) == 2:
+            given: set[str] = set()
+            for node in ast.walk(call.args[1]):
+                if isinstance(node, ast.Dict):
+                    given |= _keys(node)
+                elif isinstance(node, ast.Name):
+                    given |= dicts.get(node.id, set())
+            yield module.value(call.args[0]), given
 
 
 def test_texts_of_issues() -> None:
-    """Each issue has a text that is filled, and there is no text for anything else."""
+    """Each issue has texts that are filled with all it has, and nothing else has one."""
     issues = english()["issues"]
     used: set[str] = set()
     for module in integration().values():
-        for call in module.calls("async_create_issue"):
-            given = keyword(call, "translation_placeholders")
-            names = _keys(given) if isinstance(given, ast.Dict) else set()
-            for key in _issue_keys(module, keyword(call, "translation_key")):
-                used.add(key)
-                for path, text in leaves(issues[key]).items():
-                    # The ends of a fix are filled by what has ended it.
-                    if not path.startswith("fix_flow.abort."):
-                        assert placeholders(text) <= names, key
+        for key, given, fixable in _issues_raised(module):
+            used.add(key)
+            assert set(issues[key]) == {"title", "fix_flow" if fixable else "description"}, key
+            # The ends of a fix are filled by what has ended it.
+            filled = [
+                placeholders(text)
+                for path, text in leaves(issues[key]).items()
+                if not path.startswith("fix_flow.abort.")
+            ]
+            assert set().union(*filled) == given, key
     assert set(issues) == used
 
 
@@ -482,8 +663,8 @@ def test_no_texts_for_other_platforms() -> None:
 
 @pytest.mark.usefixtures("enable_custom_integrations")
 async def test_texts_of_states(hass: HomeAssistant, set_up: SetUp) -> None:
-    """Each state that a sensor of words can have has a text, and no other."""
-    entry = await set_up()
+    """Each state that a sensor of words can have has a text, and no other; so has each event."""
+    entry = await set_up(iqs=[])
     checked = set()
     for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
         words = english()["entity"].get(entity.domain, {}).get(entity.translation_key, {})
@@ -493,7 +674,27 @@ async def test_texts_of_states(hass: HomeAssistant, set_up: SetUp) -> None:
             assert set(words["state"]) == set(options)
         else:
             assert "state" not in words
-    assert checked
+        events = (entity.capabilities or {}).get("event_types")
+        if events is not None:
+            checked.add(entity.translation_key)
+            assert set(words["state_attributes"]["event_type"]["state"]) == set(events)
+    assert checked == {"battery", "key_life_cycle"}
+
+
+@pytest.mark.usefixtures("enable_custom_integrations")
+async def test_texts_of_attributes(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:
+    """Each attribute with a text is one that the entity shows."""
+    entry = await set_up(iqs=[])
+    await act(hass, "button", "press", entity_id(hass, "button", sim.site_id, "reconcile"))
+    checked = 0
+    for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
+        words = english()["entity"].get(entity.domain, {}).get(entity.translation_key, {})
+        state = hass.states.get(entity.entity_id)
+        assert state is not None
+        shown: Collection[str] = words.get("state_attributes", ())
+        checked += bool(shown)
+        assert set(shown) <= set(state.attributes), entity.entity_id
+    assert checked == 3
 
 
 # The rest
@@ -511,11 +712,25 @@ def test_texts_of_system_health() -> None:
     assert set(english()["system_health"]["info"]) == lines
 
 
+def test_texts_of_the_front_desk() -> None:
+    """The card has words for every way a key can stand, for what is wrong with it, and for more."""
+    common = english()["common"]
+    assert all(key.startswith("desk_") for key in common)
+    kinds: Mapping[str, type[StrEnum]] = {
+        "desk_status_": KeyStatus,
+        "desk_error_": KeyProblem,
+        "desk_warning_": KeyWarning,
+    }
+    for start, kind in kinds.items():
+        words = {key.removeprefix(start) for key in common if key.startswith(start)}
+        assert words == {item.value for item in kind} | {"other"}
+
+
 def test_every_section_is_looked_after() -> None:
     """There is no section of texts that none of these tests reads."""
     assert set(english()) == {
         *FLOWS,
-        *("selector", "entity", "exceptions", "issues", "system_health"),
+        *("common", "entity", "exceptions", "issues", "selector", "services", "system_health"),
     }
     assert set(english()["config_subentries"]) == {"iq"}
     flow = {"step", "error", "abort", "create_entry"}
