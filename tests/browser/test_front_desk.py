@@ -1,0 +1,85 @@
+"""The front desk: a user without administrator rights issues a key on a dashboard."""
+
+import json
+from pathlib import Path
+import re
+from typing import Any
+import urllib.request
+
+from playwright.sync_api import Page, expect
+import pytest
+
+from scripts.demo_lib import front_desk
+
+from .frontend import Frontend
+from .running import RunningDemo, wait_for
+
+pytestmark = pytest.mark.browser
+
+ISSUE_PATIENCE = 180_000.0
+"""Milliseconds: Salto takes a minute to know a new guest, and the simulated one does too."""
+
+GATE = "Main gate"
+
+
+def control(demo: RunningDemo, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Ask the simulator's control plane."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{demo.vendor}/_sim/{path}", data=data)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def opens(demo: RunningDemo, keypad_pin: str) -> bool:
+    """Type a PIN at the gate."""
+    locks = control(demo, "seed")["locks"]
+    gate = next(lock["id"] for lock in locks if lock["name"] == GATE)
+    answer = control(demo, "keypad", {"lock_id": gate, "pin": keypad_pin})
+    return bool(answer["result"] == "opened")
+
+
+def removed(demo: RunningDemo) -> bool:
+    """Tell whether no guest of ours is left."""
+    users = control(demo, "world?kind=user")
+    return not any("ha-" in user["alias"] and not user["deleted_at"] for user in users)
+
+
+def files_with(folder: Path, text: str) -> list[str]:
+    """Return the files of a demo's Home Assistant in which a text stands."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [path.name for path in files if text.encode() in path.read_bytes()]
+
+
+def test_a_key_from_the_dashboard_to_the_door(page: Page, demo: RunningDemo) -> None:
+    """The PIN is shown once asked for, opens inside its window only, is nowhere kept in clear, and is dead once taken back."""
+    frontend = Frontend(page, demo.home)
+    frontend.log_in(front_desk.USERNAME, front_desk.PASSWORD)
+    frontend.visit("/salto-doors/keys")
+    card = page.locator("salto-ks-desk-card")
+    card.get_by_text(GATE, exact=True).first.click()
+    card.get_by_role("button", name="Issue key").click()
+    shown = card.locator(".pin .spoken").first
+    shown.wait_for(state="attached", timeout=ISSUE_PATIENCE)
+    keypad_pin = re.sub(r"\D", "", shown.text_content() or "")
+    assert re.fullmatch(r"\d{4,10}", keypad_pin)
+    card.get_by_role("button", name="Hide").first.click()
+    expect(card.locator(".pin .spoken")).to_have_count(0)
+
+    assert not opens(demo, keypad_pin)  # the door has not heard of it yet
+    control(demo, "clock", {"advance": 300})
+    assert opens(demo, keypad_pin)
+    control(demo, "clock", {"advance": 3 * 86_400})
+    assert not opens(demo, keypad_pin)
+    control(demo, "clock", {"advance": -3 * 86_400})
+    assert opens(demo, keypad_pin)
+
+    (folder,) = demo.temporary.glob("salto-ks-demo-*")
+    wait_for(lambda: (folder / "home-assistant_v2.db").exists() or None, 30, "the database")
+    assert set(files_with(folder, keypad_pin)) <= {"simulator.json", "simulator.log"}
+
+    row = card.locator("ul.keys > *").first
+    row.get_by_role("button", name="Take back").click()
+    row.get_by_role("button", name="Take back").last.click()
+    wait_for(lambda: removed(demo) or None, 60, "the guest is gone at Salto")
+    control(demo, "clock", {"advance": 300})
+    assert not opens(demo, keypad_pin)
