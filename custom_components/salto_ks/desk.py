@@ -44,6 +44,7 @@ from .key_actions import (
     async_by,
     described_handed_out,
     key_change,
+    key_named,
     key_request,
 )
 from .site_keys import described_key
@@ -250,9 +251,12 @@ def _key_of(
 ) -> tuple[SaltoKsConfigEntry, KeyId]:
     """Return site and id of the key that is meant. Raises NotAllowedError.
 
-    A key that is not there is left to the manager, which says so.
+    A key that is not there is left to the manager, which says so. Raises Home Assistant's errors
+    for what is no key's id.
     """
-    entry, key_id = _site(hass, connection, msg), KeyId(msg[ATTR_KEY_ID])
+    entry = _site(hass, connection, msg)
+    with raised_as_home_assistant_errors(hass, entry):
+        key_id = key_named(msg)
     record: KeyRecord | None = entry.runtime_data.keys.manager.get(key_id)
     if record is not None:
         _check_doors(connection, entity_ids_of(hass, record.doors))
