@@ -15,6 +15,9 @@ from .access_cursor import async_get_access_cursors
 from .access_feed import SaltoKsAccessFeed
 from .api.access_events import AccessCategory, AccessEvent, AccessMethod
 from .api.models import IqId, SiteId
+from .booking_engine import BookingEngine
+from .booking_services import async_setup_booking_services
+from .booking_store import BookingStore
 from .card import async_offer_card
 from .const import CONF_IQ_ID, CONF_SITE_ID, DOMAIN, LOGGER, SUBENTRY_IQ
 from .coordinator import (
@@ -27,10 +30,10 @@ from .desk import async_setup_desk
 from .devices import SiteDevices, async_device_ids
 from .domain.ids import PersonId
 from .door_commands import DoorCommands
-from .door_facts import facts_from, zones_from
+from .door_facts import conditions_from, facts_from, keypads_from, zones_from
 from .iq_credential import IqKey
 from .iq_vault import async_get_iq_vault
-from .issues import DefaultCodeIssue, IqIssues, KeyIssues, async_remove_issues
+from .issues import BookingIssues, DefaultCodeIssue, IqIssues, KeyIssues, async_remove_issues
 from .keys.ledger import async_get_ledger
 from .keys.pin_cipher import async_get_pin_cipher
 from .services import async_setup_services
@@ -38,10 +41,12 @@ from .session import async_create_session, create_client_from
 from .site_keys import SiteKeys
 from .site_state import async_get_site_states
 from .storage import StorageError
+from .units import units_of
 
 PLATFORMS: Final = (
     Platform.BINARY_SENSOR,
     Platform.BUTTON,
+    Platform.CALENDAR,
     Platform.EVENT,
     Platform.LOCK,
     Platform.SENSOR,
@@ -55,6 +60,7 @@ CONFIG_SCHEMA: Final = cv.config_entry_only_config_schema(DOMAIN)
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Offer the actions, and the front desk with its card."""
     async_setup_services(hass)
+    async_setup_booking_services(hass)
     async_setup_desk(hass)
     await async_offer_card(hass)
     return True
@@ -103,6 +109,18 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         zone_of=zones_from(doors, site),
         is_active=lambda: states.is_active(site_id),
     )
+    bookings = BookingStore(hass, site_id)
+    await bookings.async_load()
+    engine = BookingEngine(
+        hass,
+        entry,
+        units=units_of(entry, hass.config.time_zone),
+        store=bookings,
+        keys=keys,
+        has_keypad=keypads_from(doors),
+        condition_of=conditions_from(doors),
+        is_active=lambda: states.is_active(site_id),
+    )
     entry.runtime_data = SaltoKsData(
         client=client,
         vault=vault,
@@ -111,6 +129,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         doors=doors,
         site=site,
         keys=keys,
+        bookings=engine,
         feed=SaltoKsAccessFeed(hass, entry, client, site_id, await async_get_access_cursors(hass)),
     )
     devices = SiteDevices(hass, entry)
@@ -136,10 +155,14 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
     entry.async_on_unload(site.async_add_listener(key_issues.async_update))
     entry.async_on_unload(keys.async_listen(lambda _: site.async_read_soon()))
     key_issues.async_update()
+    booking_issues = BookingIssues(hass, entry)
+    entry.async_on_unload(engine.async_listen(booking_issues.async_update))
+    booking_issues.async_update()
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     DefaultCodeIssue(hass, entry)
     entry.async_on_unload(entry.add_update_listener(_async_reload))
     keys.async_start()
+    engine.async_start()
     feed = entry.runtime_data.feed
     entry.async_on_unload(feed.async_listen(partial(_async_note_uses, hass, keys)))
     entry.async_create_background_task(hass, feed.async_refresh(), f"{DOMAIN} door log")
@@ -149,6 +172,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
 async def async_unload_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:
     """Take the doors down, after the commands and the keys that are on their way."""
     await entry.runtime_data.commands.finish()
+    await entry.runtime_data.bookings.async_close()
     await entry.runtime_data.keys.async_close()
     if entry.disabled_by is not None:
         async_remove_issues(hass, entry)
@@ -176,7 +200,7 @@ async def async_remove_config_entry_device(
     if entry.state is not ConfigEntryState.LOADED:
         return False
     data = entry.runtime_data
-    kept = {data.site.site_id, *data.doors.data.known}
+    kept = {data.site.site_id, *data.doors.data.known, *data.bookings.units}
     return not any(domain == DOMAIN and key in kept for domain, key in device.identifiers)
 
 

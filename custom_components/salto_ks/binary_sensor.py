@@ -1,8 +1,8 @@
-"""Truths about doors and IQs that a person wants to be told of."""
+"""Truths about doors, IQs and units that a person wants to be told of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, override
+from typing import Any, Final, override
 
 from homeassistant.components.binary_sensor import (
     BinarySensorEntity,
@@ -15,7 +15,15 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .api.models import BatteryLevel, Iq, Lock
 from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator
-from .entity import SaltoKsDoorEntity, SaltoKsIqEntity, add_doors, add_iqs
+from .domain.ids import UnitId
+from .domain.unit_state import ReadinessState
+from .entity import (
+    SaltoKsDoorEntity,
+    SaltoKsIqEntity,
+    SaltoKsUnitEntity,
+    add_doors,
+    add_iqs,
+)
 
 PARALLEL_UPDATES = 0
 
@@ -97,6 +105,8 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the binary sensors."""
+    for unit_id in entry.runtime_data.bookings.units:
+        async_add_entities([SaltoKsReady(entry, unit_id)], config_subentry_id=unit_id)
 
     def of_door(doors: SaltoKsDoorsCoordinator, lock: Lock) -> list[SaltoKsDoorBinarySensor]:
         return [SaltoKsDoorBinarySensor(doors, lock, description) for description in DOOR_SENSORS]
@@ -159,3 +169,36 @@ class SaltoKsIqBinarySensor(SaltoKsIqEntity, BinarySensorEntity):
             and credential is not None
             and credential.activated
         )
+
+
+class SaltoKsReady(SaltoKsUnitEntity, BinarySensorEntity):
+    """Whether a unit is ready for who comes within three hours; unknown while nobody does."""
+
+    _attr_translation_key = "ready"
+
+    def __init__(self, entry: SaltoKsConfigEntry, unit_id: UnitId) -> None:
+        """Belong to the unit."""
+        super().__init__(entry, unit_id, "ready")
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """Tell whether nothing is in the way; None where nobody is due, or not all is known."""
+        match self.unit_view.readiness.state:
+            case ReadinessState.READY:
+                return True
+            case ReadinessState.NOT_READY:
+                return False
+            case _:
+                return None
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any]:
+        """Return what is in the way, and what is not known."""
+        readiness = self.unit_view.readiness
+        return {
+            "readiness": readiness.state.value,
+            "reasons": [reason.value for reason in readiness.reasons],
+            "unknown": [reason.value for reason in readiness.unknown],
+        }

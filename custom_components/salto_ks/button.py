@@ -4,17 +4,21 @@ from typing import Any, override
 
 from homeassistant.components.button import ButtonEntity
 from homeassistant.const import EntityCategory
-from homeassistant.core import HomeAssistant
+from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .connection import NoSitesError, SiteNotFoundError, find_sites, survey
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry, SaltoKsCoordinator, SaltoKsSiteCoordinator
-from .entity import SaltoKsKeysEntity, SaltoKsSiteEntity
+from .domain.ids import UnitId
+from .entity import SaltoKsKeysEntity, SaltoKsSiteEntity, SaltoKsUnitEntity
 from .errors import raised_as_home_assistant_errors
+from .key_actions import async_by
+from .opening import async_open
 
-PARALLEL_UPDATES = 1
+PARALLEL_UPDATES = 0
+"""A door must not wait for a comparison of keys, or it opens late."""
 
 
 async def async_setup_entry(
@@ -24,6 +28,13 @@ async def async_setup_entry(
 ) -> None:
     """Add the buttons."""
     async_add_entities([SaltoKsTestConnection(entry.runtime_data.site), SaltoKsReconcile(entry)])
+    for unit_id, unit in entry.runtime_data.bookings.units.items():
+        buttons: list[ButtonEntity] = []
+        if unit.mode.opens_remotely:
+            buttons.append(SaltoKsOpen(entry, unit_id))
+        if unit.mode.has_pins:
+            buttons.append(SaltoKsReissue(entry, unit_id))
+        async_add_entities(buttons, config_subentry_id=unit_id)
 
 
 class SaltoKsTestConnection(SaltoKsSiteEntity, ButtonEntity):
@@ -78,6 +89,42 @@ class SaltoKsReconcile(SaltoKsKeysEntity, ButtonEntity):
         """Compare, and do what the plan says."""
         with raised_as_home_assistant_errors(self.hass, self._entry):
             await self.keys.manager.reconcile(dry_run=False)
+
+
+class SaltoKsOpen(SaltoKsUnitEntity, ButtonEntity):
+    """A button that opens the doors of a unit for who is booked now, as the action does."""
+
+    _attr_translation_key = "open"
+
+    def __init__(self, entry: SaltoKsConfigEntry, unit_id: UnitId) -> None:
+        """Belong to the unit."""
+        super().__init__(entry, unit_id, "open")
+
+    @override
+    async def async_press(self) -> None:
+        """Open, or say why not and from when on."""
+        unit = self.engine.units[self.unit_id]
+        await async_open(
+            self.hass, self.entry, unit, None, doors=None, code=None, may_open=lambda _: None
+        )
+
+
+class SaltoKsReissue(SaltoKsUnitEntity, ButtonEntity):
+    """A button that gives who is there, or comes next, a key with a new PIN."""
+
+    _attr_translation_key = "reissue"
+    _attr_entity_category = EntityCategory.CONFIG
+
+    def __init__(self, entry: SaltoKsConfigEntry, unit_id: UnitId) -> None:
+        """Belong to the unit."""
+        super().__init__(entry, unit_id, "reissue")
+
+    @override
+    async def async_press(self) -> None:
+        """Issue anew; the old PIN is dead."""
+        with raised_as_home_assistant_errors(self.hass, self.entry):
+            by = await async_by(self.hass, self._context or Context(), {})
+            await self.engine.async_reissue(self.unit_id, by)
 
 
 async def _refresh(coordinator: SaltoKsCoordinator[Any]) -> None:

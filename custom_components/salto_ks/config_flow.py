@@ -46,6 +46,8 @@ from .iq_vault import async_get_iq_vault
 from .options_flow import SaltoKsOptionsFlow
 from .session import async_create_session, create_client_from, server_url_error
 from .storage import StorageError
+from .unit_flow import SaltoKsUnitFlow
+from .units import SUBENTRY_UNIT
 
 type _Errors = dict[str, str]
 
@@ -111,8 +113,8 @@ class SaltoKsConfigFlow(
     def async_get_supported_subentry_types(
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
-        """Offer further IQs."""
-        return {SUBENTRY_IQ: SaltoKsIqFlow}
+        """Offer further IQs, and units."""
+        return {SUBENTRY_IQ: SaltoKsIqFlow, SUBENTRY_UNIT: SaltoKsUnitFlow}
 
     @staticmethod
     @callback

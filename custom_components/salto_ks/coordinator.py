@@ -28,6 +28,7 @@ from .api.models import (
     SiteId,
     SiteMember,
 )
+from .booking_engine import BookingEngine
 from .const import CONF_POLLING_INTERVAL, DOMAIN, LOGGER, POLLING_INTERVAL, SITE_INTERVAL
 from .domain.presence import absences
 from .door_commands import DoorCommands
@@ -104,6 +105,7 @@ class SaltoKsData:
     site: SaltoKsSiteCoordinator
     keys: SiteKeys
     feed: SaltoKsAccessFeed
+    bookings: BookingEngine
 
 
 class SaltoKsCoordinator[DataT](DataUpdateCoordinator[DataT]):

@@ -1,11 +1,20 @@
 """What the last poll says of doors, in the words in which keys are decided about."""
 
 from collections.abc import Callable
+from typing import Final
 
-from .api.models import LockedState, LockId
+from .api.models import BatteryLevel, LockedState, LockId
 from .coordinator import SaltoKsDoorsCoordinator, SaltoKsSiteCoordinator
 from .domain.ids import DoorId
 from .domain.key_requests import DoorFacts
+from .domain.unit_state import DoorCondition
+
+_BATTERY_IS_LOW: Final[dict[str, bool]] = {
+    BatteryLevel.FRESH: False,
+    BatteryLevel.GOOD: False,
+    BatteryLevel.LOW: True,
+    BatteryLevel.CRITICAL: True,
+}
 
 
 def facts_from(doors: SaltoKsDoorsCoordinator) -> Callable[[DoorId], DoorFacts | None]:
@@ -29,6 +38,36 @@ def facts_from(doors: SaltoKsDoorsCoordinator) -> Callable[[DoorId], DoorFacts |
         )
 
     return facts_of
+
+
+def conditions_from(doors: SaltoKsDoorsCoordinator) -> Callable[[DoorId], DoorCondition]:
+    """Return what tells how a door is now; nothing is known of one that the last poll lacks."""
+
+    def condition_of(door_id: DoorId) -> DoorCondition:
+        lock = doors.data.locks.get(LockId(door_id)) if doors.last_update_success else None
+        if lock is None:
+            return DoorCondition()
+        iq = doors.data.iq_of(lock)
+        return DoorCondition(
+            iq_online=None if iq is None else iq.online,
+            lock_online=lock.online,
+            battery_low=_BATTERY_IS_LOW.get(lock.battery_level),
+            privacy_mode=lock.privacy_mode,
+        )
+
+    return condition_of
+
+
+def keypads_from(doors: SaltoKsDoorsCoordinator) -> Callable[[DoorId], bool | None]:
+    """Return what tells whether a PIN can be typed at a door; None where that is not known."""
+
+    def has_keypad(door_id: DoorId) -> bool | None:
+        snapshot, lock_id = doors.data, LockId(door_id)
+        if lock_id not in snapshot.locks and lock_id not in snapshot.missing:
+            return None
+        return snapshot.lock(lock_id).has_keypad
+
+    return has_keypad
 
 
 def zones_from(

@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import override
 
 from homeassistant.core import callback
-from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.entity import Entity
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
+from homeassistant.util import dt as dt_util
 
 from .api.models import Iq, IqId, Lock, LockId
-from .const import DOMAIN
+from .booking_engine import BookingEngine, UnitView
+from .const import DOMAIN, MANUFACTURER
 from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator, SaltoKsSiteCoordinator
+from .domain.ids import UnitId
 
 
 class SaltoKsDoorEntity(CoordinatorEntity[SaltoKsDoorsCoordinator]):
@@ -130,6 +133,49 @@ class SaltoKsKeysEntity(Entity):
         """Begin to listen."""
         await super().async_added_to_hass()
         self.async_on_remove(self.keys.async_listen_to_changes(self.async_write_ha_state))
+
+
+class SaltoKsUnitEntity(Entity):
+    """An entity of a unit; it holds the unit's id and looks everything else up."""
+
+    _attr_has_entity_name = True
+    _attr_should_poll = False
+
+    def __init__(self, entry: SaltoKsConfigEntry, unit_id: UnitId, key: str) -> None:
+        """Belong to the unit's device, which is its subentry's; `key` ends the unique id."""
+        self.entry = entry
+        self.unit_id = unit_id
+        self._attr_unique_id = f"{unit_id}-{key}"
+        self._attr_device_info = DeviceInfo(
+            identifiers={(DOMAIN, unit_id)},
+            entry_type=DeviceEntryType.SERVICE,
+            manufacturer=MANUFACTURER,
+            model="KS unit",
+            name=entry.runtime_data.bookings.units[unit_id].name,
+        )
+
+    @property
+    def engine(self) -> BookingEngine:
+        """Return what knows the bookings."""
+        return self.entry.runtime_data.bookings
+
+    @property
+    def unit_view(self) -> UnitView:
+        """Return how the unit stands now."""
+        return self.engine.view(self.unit_id, dt_util.utcnow())
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Tell whether bookings and keys are known."""
+        known = self.entry.runtime_data.keys.ledger.quarantine is None
+        return known and self.engine.failure is None
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Begin to listen."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self.engine.async_listen(self.async_write_ha_state, self.unit_id))
 
 
 def add_doors(

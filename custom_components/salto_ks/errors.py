@@ -32,6 +32,7 @@ from .api.exceptions import (
     SaltoKsUnexpectedResponseError,
 )
 from .const import DOMAIN
+from .domain.bookings import BookingRefusedError
 from .domain.key_requests import OF_THE_WORLD, KeyRefusedError
 from .domain.keys import KeyProblem
 from .domain.refusals import CommandRefusedError, Refusal
@@ -86,6 +87,7 @@ _AUTH_FORM_ERRORS: Final = {
 type KnownError = (
     SaltoKsError
     | CommandRefusedError
+    | BookingRefusedError
     | KeyRefusedError
     | KeyFailedError
     | KeyPendingError
@@ -97,6 +99,7 @@ type KnownError = (
 KNOWN_ERRORS: Final = (
     SaltoKsError,
     CommandRefusedError,
+    BookingRefusedError,
     KeyRefusedError,
     KeyFailedError,
     KeyPendingError,
@@ -111,7 +114,7 @@ KNOWN_ERRORS: Final = (
 def error_key(err: KnownError) -> str:
     """Return the key of the text for an error."""
     match err:
-        case CommandRefusedError() | KeyRefusedError():
+        case CommandRefusedError() | KeyRefusedError() | BookingRefusedError():
             return err.reason.value
         case KeyFailedError():
             return f"key_failed_{err.problem}"
@@ -139,7 +142,7 @@ def error_placeholders(err: KnownError) -> dict[str, str]:
     """Return what the text for an error has to be filled with; never a secret."""
     if isinstance(err, CommandRefusedError):
         return {} if err.until is None else {"until": clock_time(err.until)}
-    if isinstance(err, KeyRefusedError):
+    if isinstance(err, KeyRefusedError | BookingRefusedError):
         return dict(err.about)
     if isinstance(err, KeyPendingError | KeyGivenUpError):
         return {"key_id": err.key_id, "detail": str(err.cause)}
@@ -187,4 +190,6 @@ def _is_users(err: KnownError) -> bool:
     """Tell whether whoever asked could have avoided an error."""
     if isinstance(err, KeyRefusedError):
         return err.reason not in OF_THE_WORLD
+    if isinstance(err, BookingRefusedError):
+        return True
     return isinstance(err, CommandRefusedError) and err.reason in _USERS_TO_MEND

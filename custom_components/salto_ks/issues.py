@@ -11,7 +11,10 @@ from homeassistant.components.lock.const import DOMAIN as LOCK_DOMAIN
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er, issue_registry as ir
+from homeassistant.helpers.translation import async_get_exception_message
+from homeassistant.util import dt as dt_util
 
+from .booking_engine import Trouble
 from .const import CONF_IQ_ID, DOMAIN, SUBENTRY_IQ
 from .coordinator import SaltoKsConfigEntry
 
@@ -26,6 +29,11 @@ SEATS_LOW: Final = "seats_low"
 SEATS_FULL: Final = "seats_full"
 LEDGER_CLOSED: Final = "ledger_closed"
 """A file of the ledger is damaged, missing or of a later version, so no key is touched."""
+
+BOOKING_WITHOUT_KEY: Final = "booking_without_key"
+BOOKINGS_UNREADABLE: Final = "bookings_unreadable"
+SHOWN_BOOKINGS: Final = 20
+"""Bookings in the text of an issue."""
 
 SEATS_LOW_FROM: Final = 80
 """Per cent of the seats from which on a person should know."""
@@ -142,6 +150,51 @@ def seats_level(used: int | None, total: int | None) -> str | None:
     return SEATS_LOW if used * 100 >= total * SEATS_LOW_FROM else None
 
 
+class BookingIssues:
+    """The issues about bookings of one entry: those that may be left without a key."""
+
+    def __init__(self, hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
+        """Look after the bookings of `entry`."""
+        self._hass = hass
+        self._entry = entry
+        self._shown: dict[str, dict[str, str] | None] = {}
+
+    @callback
+    def async_update(self) -> None:
+        """Raise what is the matter, and take back what is not."""
+        engine = self._entry.runtime_data.bookings
+        failure = engine.failure
+        self._async_show(BOOKINGS_UNREADABLE, None if failure is None else {"detail": failure})
+        lines = [
+            f"- {engine.units[trouble.booking.unit_id].name},"
+            f" {dt_util.as_local(trouble.booking.starts_at):%Y-%m-%d %H:%M}: {_said(trouble)}"
+            for trouble in engine.troubles()
+        ]
+        shown = "\n".join(lines[:SHOWN_BOOKINGS])
+        self._async_show(BOOKING_WITHOUT_KEY, {"bookings": shown} if lines else None)
+
+    @callback
+    def _async_show(self, key: str, placeholders: dict[str, str] | None) -> None:
+        """Raise an issue, or take it back, if that is news."""
+        if key in self._shown and self._shown[key] == placeholders:
+            return
+        self._shown[key] = placeholders
+        issue = f"{key}_{self._entry.entry_id}"
+        if placeholders is None:
+            ir.async_delete_issue(self._hass, DOMAIN, issue)
+            return
+        ir.async_create_issue(
+            self._hass,
+            DOMAIN,
+            issue,
+            data={"entry_id": self._entry.entry_id},
+            is_fixable=False,
+            severity=ir.IssueSeverity.ERROR,
+            translation_key=key,
+            translation_placeholders={"site": self._entry.title, **placeholders},
+        )
+
+
 class DefaultCodeIssue:
     """The issue about doors to which Home Assistant's own option "default code" was given.
 
@@ -194,6 +247,11 @@ class DefaultCodeIssue:
             translation_key="default_code",
             translation_placeholders={"doors": ", ".join(sorted(self._with_code))},
         )
+
+
+def _said(trouble: Trouble) -> str:
+    """Say what is wrong in the words of the error."""
+    return async_get_exception_message(DOMAIN, trouble.problem, dict(trouble.about))
 
 
 @callback

@@ -20,18 +20,29 @@ from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
 from .api.models import BatteryLevel, Iq, Lock
+from .booking_engine import UnitView
 from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator, SaltoKsSiteCoordinator
+from .domain.bookings import Booking, BookingStatus
+from .domain.ids import UnitId
+from .domain.keys import KeyStatus
 from .entity import (
     SaltoKsDoorEntity,
     SaltoKsIqEntity,
     SaltoKsKeysEntity,
     SaltoKsSiteEntity,
+    SaltoKsUnitEntity,
     add_doors,
     add_iqs,
 )
 from .site_keys import SiteKeys
 
 PARALLEL_UPDATES = 0
+
+CURRENT_STATUSES: Final = (
+    BookingStatus.PENDING,
+    BookingStatus.CONFIRMED,
+    BookingStatus.CHECKED_IN,
+)
 
 BATTERY_LEVELS: Final = (
     BatteryLevel.FRESH,
@@ -88,6 +99,71 @@ KEYS_SENSORS: Final = (
     ),
 )
 
+
+@dataclass(frozen=True, kw_only=True)
+class UnitSensorDescription(SensorEntityDescription):
+    """A sensor of a unit; its attributes hold nothing personal."""
+
+    value: Callable[[UnitView], StateType | datetime]
+    attributes: Callable[[UnitView], Mapping[str, Any]]
+
+
+def _about(booking: Booking | None) -> Mapping[str, Any]:
+    """Return when a booking is, and how it is called."""
+    if booking is None:
+        return {}
+    return {
+        "booking_id": booking.booking_id,
+        "starts_at": booking.starts_at.isoformat(),
+        "ends_at": booking.ends_at.isoformat(),
+        "status": booking.status.value,
+        "opened_at": booking.opened_at and booking.opened_at.isoformat(),
+    }
+
+
+def _about_key(view: UnitView) -> Mapping[str, Any]:
+    """Return which key it is, and what is the matter with it."""
+    if view.key is None:
+        return {}
+    return {
+        "key_id": view.key.key_id,
+        "booking_id": view.key.booking_id,
+        "errors": sorted(view.key.errors),
+        "warnings": sorted(view.key.warnings),
+        "proven": view.key.proven,
+    }
+
+
+FREE: Final = "free"
+"""State of a unit in which nobody is booked now."""
+NO_KEY: Final = "none"
+
+UNIT_SENSORS: Final = (
+    UnitSensorDescription(
+        key="current_booking",
+        translation_key="current_booking",
+        device_class=SensorDeviceClass.ENUM,
+        options=[FREE, *(status.value for status in CURRENT_STATUSES)],
+        value=lambda view: FREE if view.current is None else view.current.status.value,
+        attributes=lambda view: _about(view.current),
+    ),
+    UnitSensorDescription(
+        key="next_arrival",
+        translation_key="next_arrival",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        value=lambda view: None if view.arrival is None else view.arrival.starts_at,
+        attributes=lambda view: _about(view.arrival),
+    ),
+    UnitSensorDescription(
+        key="key_state",
+        translation_key="key_state",
+        device_class=SensorDeviceClass.ENUM,
+        options=[NO_KEY, *(status.value for status in KeyStatus)],
+        value=lambda view: NO_KEY if view.key is None else view.key.status.value,
+        attributes=_about_key,
+    ),
+)
+
 SHOWN_KEYS: Final = 20
 """Ids of keys in an attribute; a state is no place for thousands."""
 
@@ -109,6 +185,11 @@ async def async_setup_entry(
             SaltoKsSeatsSensor(entry.runtime_data.site),
         ]
     )
+    for unit_id in entry.runtime_data.bookings.units:
+        async_add_entities(
+            [SaltoKsUnitSensor(entry, unit_id, description) for description in UNIT_SENSORS],
+            config_subentry_id=unit_id,
+        )
     add_doors(entry, async_add_entities, lambda doors, lock: [SaltoKsBatterySensor(doors, lock)])
     add_iqs(entry, async_add_entities, of_iq)
     add_iqs(entry, async_add_entities, lambda doors, iq: [SaltoKsOtpPauseSensor(doors, iq)])
@@ -281,3 +362,29 @@ class SaltoKsSeatsSensor(SaltoKsSiteEntity, SensorEntity):
     def extra_state_attributes(self) -> Mapping[str, Any]:
         """Return how many there are."""
         return {"total": self.coordinator.data.site.seats_total}
+
+
+class SaltoKsUnitSensor(SaltoKsUnitEntity, SensorEntity):
+    """A sensor of a unit."""
+
+    entity_description: UnitSensorDescription
+    _unrecorded_attributes = frozenset({"booking_id", "starts_at", "ends_at", "opened_at"})
+
+    def __init__(
+        self, entry: SaltoKsConfigEntry, unit_id: UnitId, description: UnitSensorDescription
+    ) -> None:
+        """Show what the description tells."""
+        super().__init__(entry, unit_id, description.key)
+        self.entity_description = description
+
+    @property
+    @override
+    def native_value(self) -> StateType | datetime:
+        """Return the value."""
+        return self.entity_description.value(self.unit_view)
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any]:
+        """Return what belongs to it."""
+        return self.entity_description.attributes(self.unit_view)

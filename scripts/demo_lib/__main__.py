@@ -15,6 +15,7 @@ import webbrowser
 import aiohttp
 
 from . import words
+from .bookings import set_up_units
 from .dashboard import save_as_default
 from .errors import DemoError
 from .folder import LOOPBACK, DemoFolder, Settings
@@ -122,6 +123,10 @@ class Demo:
             await save_as_default(commands, devices)
         await set_up_desk(home, devices)
         await settled(home, seed)
+        await set_up_units(home, devices, seed)
+        await settled(home, seed)
+        async with home.commands() as commands:
+            await save_as_default(commands, await read_devices(commands))
 
     async def _read_mail(self, vendor: SimulatorControl, seed: Seed) -> None:
         """Show each IQ PIN as it is sent, as a mailbox would."""

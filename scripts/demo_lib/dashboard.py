@@ -24,6 +24,14 @@ KEYS = (
     "sensor.last_reconciliation",
     "event.key_life_cycle",
 )
+UNIT = (
+    "sensor.current_booking",
+    "sensor.next_arrival",
+    "sensor.key_state",
+    "binary_sensor.ready",
+    "button.open",
+    "button.reissue",
+)
 TILES = (*ALARMS, "switch.office_mode", "binary_sensor.privacy_mode")
 
 
@@ -94,6 +102,14 @@ def build(devices: Devices) -> dict[str, list[dict[str, Any]]]:
     return {"views": [view, keys_view(devices)]}
 
 
+def unit_section(unit: Device) -> Card:
+    """Return a unit's section: who is there, who comes, and whether all is ready."""
+    tiles = [
+        tile(unit.entities[kind], 6, name=ENTITY_NAME) for kind in UNIT if kind in unit.entities
+    ]
+    return section(unit.name, "mdi:tent", [], tiles)
+
+
 def keys_view(devices: Devices) -> dict[str, Any]:
     """Return the view of the front desk: the card, and what the site says of its keys."""
     site = [other for other in devices.others if "sensor.active_keys" in other.entities]
@@ -103,6 +119,7 @@ def keys_view(devices: Devices) -> dict[str, Any]:
         for kind in KEYS
         if kind in device.entities
     ]
+    arrivals = [unit_section(unit) for unit in devices.units]
     desk: Card = {"type": "custom:salto-ks-desk-card", "grid_options": {"columns": "full"}}
     booking = tile(front_desk.BUTTON, 12, tap_action={"action": "toggle"})
     return {
@@ -113,6 +130,7 @@ def keys_view(devices: Devices) -> dict[str, Any]:
         "sections": [
             {"type": "grid", "column_span": 1, "cards": [desk]},
             section("Keys of the site", "mdi:key-chain", [], tiles),
+            *arrivals,
             section("An automation", "mdi:robot", [], [booking]),
         ],
     }

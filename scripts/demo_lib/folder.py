@@ -31,6 +31,8 @@ recorder:
     event_types:
       - call_service # its data can hold a PIN
 system_health:
+calendar:
+file_upload:
 persistent_notification:
 automation: !include automations.yaml
 script: {}

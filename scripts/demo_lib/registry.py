@@ -23,6 +23,7 @@ class Devices:
 
     doors: tuple[Device, ...]
     iqs: tuple[Device, ...]
+    units: tuple[Device, ...]
     others: tuple[Device, ...]
     """The site, and whatever else there is."""
 
@@ -33,6 +34,7 @@ class Devices:
         """Sort the raw registry entries: a door has a lock, an IQ says whether it is activated."""
         doors: list[Device] = []
         iqs: list[Device] = []
+        units: list[Device] = []
         others: list[Device] = []
         for raw in devices:
             found = {
@@ -46,11 +48,13 @@ class Devices:
                 group = doors
             elif "binary_sensor.activated" in found:
                 group = iqs
+            elif "sensor.current_booking" in found:
+                group = units
             else:
                 group = others
             if found:
                 group.append(Device(raw["name_by_user"] or raw["name"], found))
-        return cls(tuple(doors), tuple(iqs), tuple(others))
+        return cls(tuple(doors), tuple(iqs), tuple(units), tuple(others))
 
 
 def _kind(entity: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from custom_components.salto_ks.domain.booking_plan import (
     Revoke,
     key_plan,
 )
-from custom_components.salto_ks.domain.bookings import Booking, OnRemoval, Unit
+from custom_components.salto_ks.domain.bookings import Booking, Unit
 from custom_components.salto_ks.domain.calendar_events import CalendarItem
 from custom_components.salto_ks.domain.calendar_memory import (
     CalendarMemory,
@@ -30,7 +30,7 @@ from custom_components.salto_ks.domain.calendar_memory_json import (
 )
 from custom_components.salto_ks.domain.desired_keys import desired_keys
 from custom_components.salto_ks.domain.ids import KeyId, UnitId
-from custom_components.salto_ks.domain.keys import KeyRecord, KeyStatus
+from custom_components.salto_ks.domain.keys import KeyRecord, KeyStatus, OnRemoval
 
 from .stays import CABIN, DAY, HOUR, HUT, MINUTE, NOW, PITCH, a_read, a_record, a_unit, an_item
 

@@ -297,6 +297,25 @@ def test_door_that_the_site_does_not_have() -> None:
     )
 
 
+def test_door_without_a_keypad_is_not_missed_in_the_key() -> None:
+    """A door that is opened remotely has to be in order, and not to be in the key."""
+    unit, key = a_unit(doors=BOTH_DOORS), a_record(doors=frozenset({GATE}))
+    for without, hut, expected in (
+        ((), WELL, ("not_ready", ["key_differs"])),
+        ((HUT,), WELL, ("ready", [])),
+        ((HUT,), DoorCondition(lock_online=False), ("not_ready", ["lock_offline"])),
+    ):
+        found = readiness(
+            unit,
+            a_booking(),
+            [key],
+            {GATE: WELL, HUT: hut},
+            NOW + DAY - HOUR,
+            without_keypad=without,
+        )
+        assert (found.state.value, list(found.reasons)) == expected
+
+
 def test_doors_of_the_booking() -> None:
     """Only the doors of the booking have to work."""
     unit = a_unit(doors=BOTH_DOORS)

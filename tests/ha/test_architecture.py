@@ -51,15 +51,23 @@ PARTS: Mapping[str, Part] = {
         knows_home_assistant=False,
         libraries=frozenset(),
     ),
-    "kept": _part("access_cursor iq_vault site_state storage", *_CORE, "logic"),
+    "kept": _part("booking_store access_cursor iq_vault site_state storage", *_CORE, "logic"),
     "keys": _part("keys", *_CORE, "kept"),
-    "ground": _part("door_ids errors listeners session site_keys", *_CORE, "logic", "kept", "keys"),
+    "ground": _part(
+        "booking_engine calendar_source door_ids errors listeners session site_keys units",
+        *_CORE,
+        "logic",
+        "kept",
+        "keys",
+    ),
     "coordinators": _part("access_feed coordinator", *_GROUND),
-    "around": _part("devices door_facts entity issues key_actions", *_GROUND, "coordinators"),
+    "around": _part(
+        "devices door_facts entity issues key_actions opening", *_GROUND, "coordinators"
+    ),
     "platforms": _part(" ".join(PLATFORMS), *_ALL, together=False),
-    "flows": _part("config_flow iq_flow iq_steps options_flow", *_ALL),
+    "flows": _part("config_flow iq_flow iq_steps options_flow unit_flow", *_ALL),
     "reports": _part("diagnostics repairs system_health", *_ALL, together=False),
-    "actions": _part("card desk services", *_ALL),
+    "actions": _part("booking_services card desk services", *_ALL),
     "start": Part(modules=frozenset({""}), builds_on=frozenset({*_ALL, "actions"})),
 }
 
@@ -169,6 +177,7 @@ OWN = {**modules(INTEGRATION), **modules(ROOT / "simulator")}
 
 
 CAUGHT_WHOLESALE = {
+    "custom_components.salto_ks.calendar_source": 1,  # reads calendars of other integrations
     "custom_components.salto_ks.listeners": 1,  # one entity's mistake must not silence the others
 }
 """Modules that may catch everything, as often as that, if it is logged with its traceback."""
@@ -179,6 +188,10 @@ def _is_logged(node: ast.ExceptHandler) -> bool:
     match node.body[0]:
         case ast.Expr(value=ast.Call(func=ast.Attribute(attr="exception", value=logger))):
             return names_of(logger) == {"LOGGER"}
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr="debug", value=logger)) as call):
+            traceback = keyword(call, "exc_info")
+            is_told = isinstance(traceback, ast.Constant) and traceback.value is True
+            return is_told and names_of(logger) == {"LOGGER"}
         case _:
             return False
 

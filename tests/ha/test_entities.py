@@ -50,6 +50,7 @@ IQ = {
 SITE = {
     "button.-test_connection": (" Test connection", "diagnostic", STATE_UNKNOWN),
     "button.-reconcile": (" Reconcile keys", "diagnostic", STATE_UNKNOWN),
+    "calendar.-keys": (" Keys", None, "off"),
     "event.-key_life_cycle": (" Keys", None, STATE_UNKNOWN),
     "sensor.-active_keys": (" Active keys", None, "0"),
     "sensor.-next_key_start": (" Next key start", None, STATE_UNKNOWN),
@@ -114,7 +115,7 @@ async def test_entities_of_the_campsite(hass: HomeAssistant, sim: Simulator, set
             assert state.state == ODD.get(name, {}).get(key, usual), (name, key)
             assert state.attributes.get("device_class") == DEVICE_CLASSES.get(key)
     assert seen == {entity.entity_id for entity in entities}
-    assert len(seen) == 12 * 8 + 2 * 4 + 9
+    assert len(seen) == 12 * 8 + 2 * 4 + 10
 
 
 async def test_names_of_entities_stay(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:

@@ -18,17 +18,31 @@ from homeassistant.util.yaml import load_yaml_dict
 import pytest
 import voluptuous as vol
 
-from custom_components.salto_ks import errors
+from custom_components.salto_ks import errors, unit_flow
 from custom_components.salto_ks.api.exceptions import (
     AuthFailure,
     Endpoint,
     SaltoKsError,
     SaltoKsServerError,
 )
+from custom_components.salto_ks.domain.bookings import (
+    AccessMode,
+    BookingRefusal,
+    BookingRefusedError,
+    BookingStatus,
+)
 from custom_components.salto_ks.domain.ids import KeyId
 from custom_components.salto_ks.domain.key_requests import KeyRefusal, KeyRefusedError
-from custom_components.salto_ks.domain.keys import KeyProblem, KeyStatus, KeyWarning
+from custom_components.salto_ks.domain.keys import (
+    KeyProblem,
+    KeyStatus,
+    KeyWarning,
+    OnRemoval,
+    Strategy,
+)
+from custom_components.salto_ks.domain.opening import OpeningRefusal
 from custom_components.salto_ks.domain.refusals import CommandRefusedError, Refusal
+from custom_components.salto_ks.domain.unit_state import NotReady, ReadinessState
 from custom_components.salto_ks.errors import (
     KNOWN_ERRORS,
     KnownError,
@@ -41,9 +55,11 @@ from custom_components.salto_ks.keys.provider import KeyFailedError
 from simulator import Simulator
 
 from .conftest import SetUp
+from .keys import HOUR
 from .source import INTEGRATION, Module, integration, keyword, names_of, texts
 from .support import DOMAIN, entity_id
 from .texts import TRANSLATIONS, english, placeholders
+from .unit_steps import book, make_unit
 from .watching import act
 
 PLATFORMS = sorted({platform.value for platform in Platform} & set(integration()))
@@ -58,19 +74,31 @@ HOME_ASSISTANT_ERRORS = (
 FLOWS: Mapping[str, tuple[str, ...]] = {
     "config": ("config_flow", "iq_steps"),
     "config_subentries": ("iq_flow", "iq_steps"),
+    "unit": ("unit_flow",),
     "options": ("options_flow",),
 }
-"""Which modules show the texts of which section."""
+"""Which modules show the texts of which section; that of subentries is the one of IQs."""
 
 KEY_ERRORS = (KeyRefusedError, KeyFailedError, KeyPendingError, KeyGivenUpError)
-CHOICES = {"key_status": KeyStatus}
+CHOICES = {"key_status": KeyStatus, "booking_status": BookingStatus}
 """The lists of actions to choose from, and what their items are."""
+
+
+OF_HOME_ASSISTANT = {"friendly_name", "device_class", "options"}
+"""Attributes whose texts are none of ours."""
+CHOICES_OF_UNITS = {"access_mode": AccessMode, "on_removal": OnRemoval, "strategy": Strategy}
+
+
+_IQ = ("config_subentries", "iq")
 
 
 def section_of(name: str) -> Mapping[str, Any]:
     """Return the texts of a kind of flow."""
+    if name in {"config_subentries", "unit"}:
+        subentry: Mapping[str, Any] = english()["config_subentries"][name.replace(*_IQ)]
+        return subentry
     section: Mapping[str, Any] = english()[name]
-    return section["iq"] if name == "config_subentries" else section
+    return section
 
 
 # Every error that is known
@@ -89,6 +117,10 @@ def _made(kind: type) -> Iterator[Any]:
         return
     if kind in KEY_ERRORS:
         yield from _made_of_keys(kind)
+        return
+    if kind is BookingRefusedError:
+        for reason, about in refusals_of_bookings().items():
+            yield BookingRefusedError(reason, **dict.fromkeys(about, "x"))
         return
     takes = inspect.signature(kind.__init__).parameters
     if "failure" in takes:
@@ -114,17 +146,28 @@ def _made_of_keys(kind: type) -> Iterator[Any]:
 
 def refusals_of_keys() -> dict[KeyRefusal, set[str]]:
     """Return what fills the text of each refusal, which is the same wherever it is raised."""
-    found: dict[KeyRefusal, set[str]] = {}
+    return {KeyRefusal[name]: about for name, about in _refusals("KeyRefusedError", "KeyRefusal")}
+
+
+def refusals_of_bookings() -> dict[BookingRefusal, set[str]]:
+    """Return the same of bookings and units."""
+    found = _refusals("BookingRefusedError", "BookingRefusal")
+    return {BookingRefusal[name]: about for name, about in found}
+
+
+def _refusals(error: str, reasons: str) -> list[tuple[str, set[str]]]:
+    """Return the names of the reasons for an error, and what fills their texts."""
+    found: dict[str, set[str]] = {}
     for module in integration().values():
-        for call in module.calls("KeyRefusedError"):
+        for call in module.calls(error):
             match call.args:
-                case [ast.Attribute(value=ast.Name(id="KeyRefusal"), attr=name)]:
+                case [ast.Attribute(value=ast.Name(id=name), attr=reason)] if name == reasons:
                     about = {str(item.arg) for item in call.keywords}
                     where = f"{module.name}:{call.lineno}"
-                    assert found.setdefault(KeyRefusal[name], about) == about, where
+                    assert found.setdefault(reason, about) == about, where
                 case _:
                     raise AssertionError(f"{module.name}:{call.lineno} does not name its reason")
-    return found
+    return list(found.items())
 
 
 def known_errors() -> list[KnownError]:
@@ -172,7 +215,7 @@ def errors_of_flows() -> list[KnownError]:
     return [
         error
         for error in known_errors()
-        if not isinstance(error, KEY_ERRORS)
+        if not isinstance(error, (*KEY_ERRORS, BookingRefusedError))
         and (not isinstance(error, CommandRefusedError) or error.reason.name in named)
     ]
 
@@ -187,7 +230,8 @@ def test_errors_can_be_listed() -> None:
     kinds = [
         {type(error) for error in errors} for errors in (errors_of_actions(), errors_of_flows())
     ]
-    assert kinds[0] - set(KEY_ERRORS) < kinds[1]
+    assert kinds[0] - {*KEY_ERRORS, BookingRefusedError} < kinds[1]
+    assert refusals_of_bookings().keys() == set(BookingRefusal)
     assert kinds[0] > set(KEY_ERRORS)
     assert len(kinds[0]) > 10
     assert refusals_of_keys().keys() == set(KeyRefusal)
@@ -242,6 +286,9 @@ def test_texts_of_exceptions() -> None:
             used.add(other)
             texts_of_both = [exceptions[name]["message"] for name in (key, other)]
             assert placeholders(texts_of_both[1]) <= placeholders(texts_of_both[0]), other
+    for reason in OpeningRefusal:
+        used.add(reason.value)
+        assert placeholders(exceptions[reason.value]["message"]) <= {"unit", "from_when"}
     assert set(exceptions) == used
 
 
@@ -414,7 +461,8 @@ def _steps(section: str) -> Iterator[tuple[str, ast.Call]]:
             step_id = keyword(call, "step_id")
             if isinstance(step_id, ast.Constant):
                 yield str(step_id.value), call
-        yield from ((_first(call), call) for call in module.calls("_async_show"))
+        own = ("_async_show", "_show", "_async_ask", "_async_ask_unit")
+        yield from ((step, call) for call in module.calls(*own) if (step := _first(call)))
 
 
 @pytest.mark.parametrize("section", FLOWS)
@@ -443,6 +491,68 @@ def test_texts_of_fields(section: str) -> None:
         assert set(words.get("data", ())) == set(words.get("data_description", ())), step_id
 
 
+# The flow of units
+
+
+STEPS_OF_UNITS: Mapping[str, vol.Schema] = {
+    "user": unit_flow._UNIT,
+    "reconfigure": unit_flow._UNIT,
+    "keys": unit_flow._KEYS,
+    "opening": unit_flow._OPENING,
+    "events": unit_flow._EVENTS,
+    "preview": vol.Schema({}),
+    "preview_failed": vol.Schema({}),
+}
+
+
+def errors_of_units() -> dict[str, set[str] | None]:
+    """Return the keys of what can be wrong with a unit, and what fills their texts, if spelled out.
+
+    They are what the form puts at a field itself, what is said of doors, and what a unit refuses
+    to be.
+    """
+    found: dict[str, set[str] | None] = {}
+    for node in ast.walk(integration()["unit_flow"].tree):
+        match node:
+            case ast.Assign(targets=[ast.Subscript(slice=field)], value=ast.Constant(value=key)):
+                if _is_field(field):
+                    found[str(key)] = None
+    found |= {key: given for key, given, _ in raised(integration()["door_ids"])}
+    for node in integration()["domain.bookings"].tree.body:
+        if isinstance(node, ast.ClassDef) and node.name in {"KeyTemplate", "BookingRules", "Unit"}:
+            for call in _calls_in(node, "BookingRefusedError"):
+                reason = BookingRefusal[next(iter(_attributes(call.args[0])))]
+                found[reason.value] = refusals_of_bookings()[reason]
+    return found
+
+
+def _attributes(node: ast.AST) -> set[str]:
+    return {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+
+
+def test_texts_of_errors_on_forms_of_units() -> None:
+    """Each mistake has a text that is filled completely, and there is no text for anything else."""
+    described = section_of("unit")["error"]
+    assert set(described) == set(errors_of_units())
+    for key, given in errors_of_units().items():
+        if given is not None:
+            assert placeholders(described[key]) == given, key
+
+
+def test_texts_of_steps_of_units() -> None:
+    """Each form describes exactly its fields."""
+    steps = section_of("unit")["step"]
+    assert set(steps) == set(STEPS_OF_UNITS)
+    for step_id, schema in STEPS_OF_UNITS.items():
+        assert set(steps[step_id].get("data", ())) == {str(key) for key in schema.schema}, step_id
+
+
+def test_texts_of_ends_of_units() -> None:
+    """The dialog ends without a new unit for these reasons only."""
+    ends = _constants(integration()["unit_flow"], "async_abort", "reason")
+    assert set(section_of("unit")["abort"]) == ends | {"reconfigure_successful"}
+
+
 @pytest.mark.parametrize("section", ["config", "config_subentries"])
 def test_texts_of_results(section: str) -> None:
     """Each text of a result is one that the flow names, or the ordinary one."""
@@ -454,13 +564,20 @@ def test_texts_of_choices() -> None:
     """Each list to choose from whose items have texts is named by a field."""
     used = {
         module.value(key)
-        for module in integration().values()
+        for name, module in integration().items()
         for call in module.calls("SelectSelectorConfig")
-        if (key := keyword(call, "translation_key")) is not None
+        if name != "unit_flow" and (key := keyword(call, "translation_key")) is not None
+    }
+    used |= {
+        str(call.args[1].value)
+        for call in integration()["unit_flow"].calls("_choice")
+        if isinstance(call.args[1], ast.Constant)
     }
     lists = {key: set(options) for key, options in choices_of_actions()}
     assert lists == {key: {item.value for item in kind} for key, kind in CHOICES.items()}
     assert set(english()["selector"]) == used | set(lists)
+    for key, kind in CHOICES_OF_UNITS.items():
+        assert set(english()["selector"][key]["options"]) == {item.value for item in kind}
     for key, options in lists.items():
         assert set(english()["selector"][key]["options"]) == options
 
@@ -665,6 +782,7 @@ def test_no_texts_for_other_platforms() -> None:
 async def test_texts_of_states(hass: HomeAssistant, set_up: SetUp) -> None:
     """Each state that a sensor of words can have has a text, and no other; so has each event."""
     entry = await set_up(iqs=[])
+    await make_unit(hass, entry)
     checked = set()
     for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
         words = english()["entity"].get(entity.domain, {}).get(entity.translation_key, {})
@@ -672,19 +790,25 @@ async def test_texts_of_states(hass: HomeAssistant, set_up: SetUp) -> None:
         if options is not None:
             checked.add(entity.translation_key)
             assert set(words["state"]) == set(options)
+        elif entity.domain == "binary_sensor":
+            assert set(words.get("state", ())) <= {"on", "off"}
         else:
             assert "state" not in words
         events = (entity.capabilities or {}).get("event_types")
         if events is not None:
             checked.add(entity.translation_key)
             assert set(words["state_attributes"]["event_type"]["state"]) == set(events)
-    assert checked == {"battery", "key_life_cycle"}
+    assert checked == {"battery", "current_booking", "key_life_cycle", "key_state"}
 
 
 @pytest.mark.usefixtures("enable_custom_integrations")
 async def test_texts_of_attributes(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:
-    """Each attribute with a text is one that the entity shows."""
+    """Each attribute with a text is one that the entity shows; all that a unit's sensors show has."""
     entry = await set_up(iqs=[])
+    await make_unit(hass, entry)
+    now = dt_util.utcnow()
+    for booking_id, begins in (("now", now - HOUR), ("next", now + HOUR)):
+        await book(hass, entry, booking_id, starts_at=begins, ends_at=begins + HOUR * 2)
     await act(hass, "button", "press", entity_id(hass, "button", sim.site_id, "reconcile"))
     checked = 0
     for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
@@ -694,7 +818,17 @@ async def test_texts_of_attributes(hass: HomeAssistant, sim: Simulator, set_up: 
         shown: Collection[str] = words.get("state_attributes", ())
         checked += bool(shown)
         assert set(shown) <= set(state.attributes), entity.entity_id
-    assert checked == 3
+        if entity.config_subentry_id is not None and entity.domain.endswith("sensor"):
+            assert set(state.attributes) - set(shown) <= OF_HOME_ASSISTANT
+    assert checked == 3 + 5
+
+
+def test_texts_of_readiness() -> None:
+    """Each way a unit can stand, and all that may be in the way of it or not known, has a text."""
+    about = english()["entity"]["binary_sensor"]["ready"]["state_attributes"]
+    assert set(about["readiness"]["state"]) == {state.value for state in ReadinessState}
+    assert set(about["reasons"]["state"]) == {reason.value for reason in NotReady}
+    assert about["unknown"]["state"] == about["reasons"]["state"]
 
 
 # The rest
@@ -729,14 +863,16 @@ def test_texts_of_the_front_desk() -> None:
 def test_every_section_is_looked_after() -> None:
     """There is no section of texts that none of these tests reads."""
     assert set(english()) == {
-        *FLOWS,
+        *(set(FLOWS) - {"unit"}),
         *("common", "entity", "exceptions", "issues", "selector", "services", "system_health"),
     }
-    assert set(english()["config_subentries"]) == {"iq"}
+    assert set(english()["config_subentries"]) == {"iq", "unit"}
     flow = {"step", "error", "abort", "create_entry"}
     assert set(section_of("config")) == flow
     assert set(section_of("config_subentries")) == flow | {"entry_type", "initiate_flow"}
     assert set(section_of("config_subentries")["initiate_flow"]) == {"user", "reconfigure"}
+    assert set(section_of("unit")) == {"step", "error", "abort", "entry_type", "initiate_flow"}
+    assert set(section_of("unit")["initiate_flow"]) == {"user", "reconfigure"}
     assert set(section_of("options")) == {"step"}
 
 

@@ -13,11 +13,11 @@ from enum import IntEnum, StrEnum, auto
 from itertools import takewhile
 from typing import Final, NamedTuple
 
-from .bookings import Booking, BookingStatus, OnRemoval
+from .bookings import Booking, BookingStatus
 from .desired_keys import DesiredKey
 from .ids import BookingId, DoorId, KeyId, UnitId, number_of
 from .intents import Intent, IntentKind
-from .keys import ENDED, KeyRecord, KeyStatus
+from .keys import ENDED, KeyRecord, KeyStatus, OnRemoval
 from .windows import AccessWindow
 
 WORTH_SUSPENDING: Final = timedelta(hours=1)

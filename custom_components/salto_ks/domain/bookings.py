@@ -13,7 +13,7 @@ from typing import Final
 import unicodedata
 
 from .ids import BookingId, DoorId, UnitId
-from .keys import Strategy
+from .keys import OnRemoval, Strategy
 from .pins import LONGEST, SHORTEST
 
 LONGEST_STAY: Final = timedelta(days=400)
@@ -73,14 +73,6 @@ class AccessMode(StrEnum):
     def opens_remotely(self) -> bool:
         """Tell whether the open action works."""
         return self is not AccessMode.PIN
-
-
-class OnRemoval(StrEnum):
-    """What becomes of a unit's keys when the unit is deleted."""
-
-    REVOKE = "revoke"
-    LEAVE = "leave"
-    """They stay until their windows are over."""
 
 
 class BookingRefusal(StrEnum):

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from .bookings import EXPECTED, Booking, BookingStatus, OnRemoval, Unit
+from .bookings import EXPECTED, Booking, BookingStatus, Unit
 from .ids import BookingId, DoorId, UnitId
 from .key_requests import KeyRequest
-from .keys import Strategy
+from .keys import OnRemoval, Strategy
 from .windows import AccessWindow
 
 HEAD_START: Final = timedelta(minutes=15)
@@ -53,6 +53,7 @@ class DesiredKey:
             label=self.label,
             pin_length=self.pin_length,
             strategy=self.strategy,
+            on_removal=self.on_removal,
         )
 
 

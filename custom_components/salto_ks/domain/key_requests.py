@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from .ids import BookingId, DoorId, UnitId
-from .keys import KeyRecord, KeyStatus, KeyWarning, Strategy
+from .keys import KeyRecord, KeyStatus, KeyWarning, OnRemoval, Strategy
 from .pins import LONGEST, SHORTEST
 from .windows import AccessWindow
 
@@ -32,6 +32,7 @@ class KeyRefusal(StrEnum):
     OTHER_WINDOW = "key_other_window"
     NOTHING_TO_CHANGE = "key_nothing_to_change"
     UNKNOWN = "key_unknown"
+    NO_KEY_OF_UNIT = "key_none_of_unit"
     ENDED = "key_ended"
     SUSPENDED = "key_suspended"
     PIN_NOT_THERE = "key_pin_not_there"
@@ -99,6 +100,7 @@ class KeyRequest:
     label: str = field(default="", repr=False)
     pin_length: int | None = None
     strategy: Strategy = Strategy.SCHEDULE
+    on_removal: OnRemoval = OnRemoval.REVOKE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,9 @@ class KeyChange:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     doors: frozenset[DoorId] | None = None
+    unit_id: UnitId | None = None
+    """The unit that its booking has moved to."""
+    on_removal: OnRemoval | None = None
 
     @property
     def is_empty(self) -> bool:

@@ -70,6 +70,14 @@ class Strategy(StrEnum):
     """An always-schedule, joined and left at the window's ends by us."""
 
 
+class OnRemoval(StrEnum):
+    """What becomes of a unit's keys when the unit is deleted."""
+
+    REVOKE = "revoke"
+    LEAVE = "leave"
+    """They stay until their windows are over."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
     """The guest that carries a key at Salto."""
@@ -102,6 +110,10 @@ class KeyRecord:
     strategy: Strategy = Strategy.SCHEDULE
     booking_id: BookingId | None = None
     unit_id: UnitId | None = None
+    on_removal: OnRemoval = OnRemoval.REVOKE
+    """What becomes of it when its unit is deleted, which asks nobody."""
+    by_hand: bool = False
+    """Whether a person has suspended or revoked it, which no booking undoes."""
     label: str = field(default="", repr=False)
     """For people in Home Assistant; never sent to Salto."""
     pin_length: int | None = None

@@ -1,7 +1,7 @@
 """How a unit stands: who is there, who comes next, and whether it is ready for them."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -111,9 +111,12 @@ def readiness(
     keys: Iterable[KeyRecord],
     doors: Mapping[DoorId, DoorCondition],
     now: datetime,
+    *,
+    without_keypad: Collection[DoorId] = (),
 ) -> Readiness:
     """Tell whether a unit is ready for a booking; `keys` are those of the booking in this unit.
 
+    Doors `without_keypad` are not missed in a key.
     What is wrong counts more than what is not known, and that more than all that is well. A key
     that is not due yet is not missed.
     """
@@ -124,7 +127,8 @@ def readiness(
         for reason, is_wrong in _of_door(doors.get(door_id, DoorCondition())):
             checks.setdefault(reason, []).append(is_wrong)
     if (desired := desired_key(booking, unit, now)) is not None and desired.is_due(now):
-        for reason, is_wrong in _of_keys(booking, desired, keys, now):
+        typed_at = replace(desired, doors=desired.doors - frozenset(without_keypad))
+        for reason, is_wrong in _of_keys(booking, typed_at, keys, now):
             checks.setdefault(reason, []).append(is_wrong)
     wrong = tuple(reason for reason in NotReady if True in checks.get(reason, ()))
     unknown = tuple(

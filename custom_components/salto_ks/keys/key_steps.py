@@ -279,6 +279,7 @@ class KeySteps:
             gone = replace(
                 before,
                 status=KeyStatus.REMOVING,
+                by_hand=intent.record.by_hand,
                 errors=intent.record.errors,
                 removed_at=now,
                 changed_at=now,
@@ -326,6 +327,7 @@ class KeySteps:
         before = self._ledger.records[intent.key_id]
         try:
             record = await self._provider.suspend(before)
+            record = replace(record, by_hand=intent.record.by_hand)
         except KeyFailedError as err:
             back = await self._undone(before, self._provider.resume(before))
             await self._note_failure(intent, back, err)
@@ -344,6 +346,7 @@ class KeySteps:
         before = self._ledger.records[intent.key_id]
         try:
             record = await self._provider.resume(before)
+            record = replace(record, by_hand=intent.record.by_hand)
         except KeyFailedError as err:
             back = await self._undone(before, self._provider.suspend(before))
             await self._note_failure(intent, back, err)

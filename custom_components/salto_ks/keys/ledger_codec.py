@@ -35,6 +35,7 @@ from ..domain.keys import (
     KeyRecord,
     KeyStatus,
     KeyWarning,
+    OnRemoval,
     Strategy,
 )
 from ..domain.windows import AccessWindow
@@ -261,6 +262,8 @@ def _record_to_json(record: KeyRecord) -> dict[str, Any]:
         "strategy": record.strategy.value,
         "booking_id": record.booking_id,
         "unit_id": record.unit_id,
+        "on_removal": record.on_removal.value,
+        "by_hand": record.by_hand,
         "label": record.label,
         "pin_length": record.pin_length,
         "sealed_pin": record.sealed_pin,
@@ -286,6 +289,8 @@ def _record_from_json(key_id: KeyId, data: Any) -> tuple[KeyRecord, Json | None]
         strategy=_known(Strategy, data["strategy"]) or Strategy.SCHEDULE,
         booking_id=_optional(data["booking_id"], BookingId),
         unit_id=_optional(data["unit_id"], UnitId),
+        on_removal=_known(OnRemoval, data["on_removal"]) or OnRemoval.LEAVE,
+        by_hand=_truth(data["by_hand"]),
         label=_text(data["label"]),
         pin_length=None if pin_length is None else _number(pin_length),
         sealed_pin=_optional(data["sealed_pin"], str),
@@ -329,14 +334,12 @@ def _group_to_json(group: DoorGroup) -> dict[str, Any]:
 
 
 def _group(data: Any) -> DoorGroup:
-    if not isinstance(data["member"], bool):
-        raise TypeError("neither true nor false")
     return DoorGroup(
         id=GroupId(_word(data["id"])),
         zone=sys.intern(_text(data["zone"])),
         doors=_doors(data["doors"]),
         times_id=_optional(data["times_id"], TimesId),
-        member=data["member"],
+        member=_truth(data["member"]),
     )
 
 
@@ -344,7 +347,7 @@ def _holds_all_of(known: Json, found: Json) -> bool:
     """Tell whether this version knows every field and every word of a record that was found."""
     return (
         known.keys() >= found.keys()
-        and all(known[name] == found[name] for name in ("status", "strategy"))
+        and all(known[name] == found[name] for name in ("status", "strategy", "on_removal"))
         and all(set(known[name]) == set(found[name]) for name in ("errors", "warnings"))
         and (known["guest"] or {}).keys() >= (found["guest"] or {}).keys()
         and all(
@@ -361,6 +364,8 @@ def _with_carried(data: dict[str, Any], carried: Json) -> dict[str, Any]:
         merged["status"] = carried["status"]
     if data["strategy"] == Strategy.SCHEDULE and carried["strategy"] not in Strategy:
         merged["strategy"] = carried["strategy"]
+    if data["on_removal"] == OnRemoval.LEAVE and carried["on_removal"] not in OnRemoval:
+        merged["on_removal"] = carried["on_removal"]
     merged["errors"] = data["errors"] + [w for w in carried["errors"] if w not in KeyProblem]
     merged["warnings"] = data["warnings"] + [w for w in carried["warnings"] if w not in KeyWarning]
     if data["guest"] and carried["guest"] and data["guest"]["id"] == carried["guest"]["id"]:
@@ -383,6 +388,12 @@ def _known_of[W: StrEnum](words: type[W], found: Any) -> frozenset[W]:
 def _doors(value: object) -> frozenset[DoorId]:
     """Read doors; many keys have the same ones, so that each id is kept in memory once."""
     return frozenset(DoorId(sys.intern(_word(door))) for door in _list(value))
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
 
 
 def _list(value: object) -> Iterable[Any]:

@@ -241,6 +241,10 @@ class KeyManager:
         """
         return await self._handed_over(await self._own(self._issue(request, by), "issue a key"))
 
+    async def make(self, request: KeyRequest, by: By) -> KeyRecord:
+        """Issue a key whose PIN somebody will ask for later. Raises as `issue` does."""
+        return (await self._own(self._issue(request, by), "issue a key")).record
+
     async def change(self, key_id: KeyId, change: KeyChange, by: By) -> KeyRecord:
         """Move window or doors of a key; its PIN stays. Raises as `issue` does."""
         return await self._own(self._change(key_id, change, by), "change a key")
@@ -382,6 +386,7 @@ class KeyManager:
                 strategy=request.strategy,
                 booking_id=request.booking_id,
                 unit_id=request.unit_id,
+                on_removal=request.on_removal,
                 label=request.label,
                 pin_length=request.pin_length,
                 created_at=now,
@@ -435,8 +440,7 @@ class KeyManager:
             await self._settle(key_id)
             record = self._live(key_id)
             wanted = self._changed(record, change)
-            is_as_wanted = (wanted.window, wanted.doors) == (record.window, record.doors)
-            if is_as_wanted and record.status is not KeyStatus.UNKNOWN:
+            if wanted == record and record.status is not KeyStatus.UNKNOWN:
                 return self.view(record)
             done = await self._begin_and_carry_out(IntentKind.CHANGE, wanted, by)
             await self._keep_membership(key_id)
@@ -454,12 +458,19 @@ class KeyManager:
             check_doors(doors - record.doors, self._facts_of(doors))
         if gives_more(record, window, doors):
             self._check_active()
-        return replace(record, window=window, doors=doors)
+        return replace(
+            record,
+            window=window,
+            doors=doors,
+            unit_id=change.unit_id or record.unit_id,
+            on_removal=change.on_removal or record.on_removal,
+        )
 
     async def _revoke(self, key_id: KeyId, by: By) -> KeyRecord:
         async with self._lock(key_id):
             self._check_ledger()
             record = self._live(key_id)
+            record = replace(record, by_hand=bool(by.who))
             if key_id not in self._ledger.records:
                 record = replace(record, status=KeyStatus.REVOKED)
             done = await self._begin_and_carry_out(IntentKind.REVOKE, record, by)
@@ -476,10 +487,16 @@ class KeyManager:
                 self._check_active()
             await self._settle(key_id)
             record = self._live(key_id)
+            by_hand = kind is IntentKind.SUSPEND and bool(by.who)
             idle = kind is IntentKind.RESUME and record.status is not KeyStatus.SUSPENDED
             if idle or record.status is wanted:
+                if by_hand and not record.by_hand:
+                    record = await self._ledger.amend(
+                        key_id, lambda now: replace(now, by_hand=True)
+                    )
                 return self.view(record)
-            done = await self._begin_and_carry_out(kind, replace(record, status=wanted), by)
+            wished = replace(record, status=wanted, by_hand=by_hand)
+            done = await self._begin_and_carry_out(kind, wished, by)
             await self._keep_membership(key_id)
             return self.view(done.record)
 
