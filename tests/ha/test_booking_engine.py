@@ -52,7 +52,7 @@ from .keys import (
     opens,
     passing,
 )
-from .support import DOMAIN, GATE, LAUNDRY, entity_id, restarted
+from .support import DOMAIN, GATE, LAUNDRY, entity_id, opened as stands_open, restarted
 from .test_full_disk import empty_disk, fill_disk
 from .units import CABIN, PITCH, add_unit, device_of, local_calendar, tell, unit_id_of, write_event
 from .watching import act, pass_by, shown, stand_still, until
@@ -960,29 +960,6 @@ async def test_damaged_memory(
     assert [one["key_id"] for one in await keys(hass, entry)] == [key["key_id"]]
 
 
-async def test_told_before_it_is_read(
-    hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
-    sim: Simulator,
-    feed: FeedCalendar,
-    entry: ENTRY,
-) -> None:
-    """What is told of a booking before its calendar is read counts for the one in the calendar."""
-    (booking,) = await bookings(hass)
-    await hass.config_entries.async_unload(entry.entry_id)
-    path_of(hass, f"salto_ks.bookings.{sim.site_id}").unlink()
-    await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)
-    times: dict[str, Any] = {"starts_at": START, "ends_at": END}
-    await tell(hass, entry, booking["booking_id"], status="completed", **times)
-    assert await keys(hass, entry) == []
-    feed.write("Family Jansen", START, END + HOUR)
-    await minutes_pass(hass, freezer, 6)
-    (after,) = await bookings(hass)
-    assert (after["source"], after["status"]) == ("calendar", "completed")
-    assert after["ends_at"] == (END + HOUR).isoformat()
-
-
 async def test_guest_who_came_before(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
 ) -> None:
@@ -1083,7 +1060,7 @@ async def test_opening_on_a_full_disk(
     answer = await hass.services.async_call(
         DOMAIN, "open_door", {"booking_id": "R1"}, blocking=True, return_response=True
     )
-    assert opened(sim)
+    assert stands_open(sim)
     assert answer is not None
     assert answer["booking"] == (await bookings(hass))[0]
     assert (await bookings(hass))[0]["status"] == "checked_in"
