@@ -60,8 +60,8 @@ async def async_look(hass: HomeAssistant, unit: Unit, now: datetime) -> Looked:
                 hass, dt_util.as_local(reads_from), dt_util.as_local(reads_until)
             )
         reading = await hass.async_add_executor_job(_read, events, unit, zone)
-    except Exception:  # noqa: BLE001 - another integration's code, which may raise anything
-        LOGGER.debug("The calendar %s could not be read", entity_id, exc_info=True)
+    except Exception as err:  # noqa: BLE001 - another integration's code, which may raise anything
+        LOGGER.debug("The calendar %s could not be read: %s", entity_id, type(err).__name__)
         return failed
     registered = er.async_get(hass).async_get(entity.entity_id)
     return Looked(
