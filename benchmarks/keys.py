@@ -154,7 +154,7 @@ async def _measure_row(folder: Path) -> RowCosts:
         _house(folder) as hass,
         aiohttp.ClientSession() as control,
     ):
-        time = FastTime(site.url, control, lambda: bool(hass._tasks))  # noqa: SLF001
+        time = FastTime(site.url, control, lambda: bool(hass._tasks))  # noqa: SLF001 - no other word for it
         async with _manager(hass, site, time) as manager:
             await _arm(control, site, luck)
             start, begun = process_time(), time.monotonic()
