@@ -87,11 +87,23 @@ class RunningDemo:
         """Wait until it says that it is ready."""
         self.said(READY, START_PATIENCE)
 
+    def control(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Ask the simulator's control plane, or tell it something."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.vendor}/_sim/{path}", data=data)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
     def journal(self) -> list[dict[str, Any]]:
         """Return what the simulator was asked."""
-        with urllib.request.urlopen(f"{self.vendor}/_sim/journal", timeout=10) as answer:
-            requests: list[dict[str, Any]] = json.load(answer)["requests"]
+        requests: list[dict[str, Any]] = self.control("journal")["requests"]
         return requests
+
+    def opens(self, door: str, keypad_pin: str) -> bool:
+        """Type a PIN at the keypad of a door."""
+        lock_id = next(one["id"] for one in self.control("seed")["locks"] if one["name"] == door)
+        answer = self.control("keypad", {"lock_id": lock_id, "pin": keypad_pin})
+        return bool(answer["result"] == "opened")
 
     def commands(self) -> list[dict[str, Any]]:
         """Return the door commands among what the simulator was asked."""

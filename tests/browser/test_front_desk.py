@@ -1,10 +1,7 @@
 """The front desk: a user without administrator rights issues a key on a dashboard."""
 
-import json
 from pathlib import Path
 import re
-from typing import Any
-import urllib.request
 
 from playwright.sync_api import Page, expect
 import pytest
@@ -22,26 +19,10 @@ ISSUE_PATIENCE = 180_000.0
 GATE = "Main gate"
 
 
-def control(demo: RunningDemo, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Ask the simulator's control plane."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{demo.vendor}/_sim/{path}", data=data)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
-
-
-def opens(demo: RunningDemo, keypad_pin: str) -> bool:
-    """Type a PIN at the gate."""
-    locks = control(demo, "seed")["locks"]
-    gate = next(lock["id"] for lock in locks if lock["name"] == GATE)
-    answer = control(demo, "keypad", {"lock_id": gate, "pin": keypad_pin})
-    return bool(answer["result"] == "opened")
-
-
 def is_dead(demo: RunningDemo, keypad_pin: str) -> bool:
     """Let the door hear of what was done, and tell whether a PIN opens it no more."""
-    control(demo, "clock", {"advance": 300})
-    return not opens(demo, keypad_pin)
+    demo.control("clock", {"advance": 300})
+    return not demo.opens(GATE, keypad_pin)
 
 
 def files_with(folder: Path, text: str) -> list[str]:
@@ -65,14 +46,14 @@ def test_a_key_from_the_dashboard_to_the_door(page: Page, demo: RunningDemo) -> 
     card.get_by_role("button", name="Hide").first.click()
     expect(card.locator(".pin .spoken")).to_have_count(0)
 
-    assert not opens(demo, keypad_pin)  # the door has not heard of it yet
-    control(demo, "clock", {"advance": 300})
-    assert opens(demo, keypad_pin)
-    now = control(demo, "clock")["now"]
-    control(demo, "clock", {"advance": 3 * 86_400})
-    assert not opens(demo, keypad_pin)
-    control(demo, "clock", {"set": now})
-    assert opens(demo, keypad_pin)
+    assert not demo.opens(GATE, keypad_pin)  # the door has not heard of it yet
+    demo.control("clock", {"advance": 300})
+    assert demo.opens(GATE, keypad_pin)
+    now = demo.control("clock")["now"]
+    demo.control("clock", {"advance": 3 * 86_400})
+    assert not demo.opens(GATE, keypad_pin)
+    demo.control("clock", {"set": now})
+    assert demo.opens(GATE, keypad_pin)
 
     (folder,) = demo.temporary.glob("salto-ks-demo-*")
     wait_for(lambda: (folder / "home-assistant_v2.db").exists() or None, 30, "the database")
