@@ -4,6 +4,8 @@ Elements are found by what is written on them, never by where they are in the pa
 roots by themselves.
 """
 
+import os
+from pathlib import Path
 import re
 
 from playwright.sync_api import Locator, Page, expect
@@ -44,6 +46,12 @@ class Frontend:
     def _wait_until_drawn(self) -> None:
         self.page.locator("home-assistant-main").wait_for()
         self.page.locator("#ha-launch-screen").wait_for(state="detached")
+
+    def picture(self, name: str) -> None:
+        """Take the picture of this name for the documents, where somebody asks for pictures."""
+        if (folder := os.environ.get("PICTURES")) is not None:
+            self.page.wait_for_timeout(1000)  # Nothing slides in any more.
+            self.page.screenshot(path=Path(folder) / f"{name}.png")
 
     def type(self, label: str, text: str) -> None:
         """Type into the field of a form that has this label."""

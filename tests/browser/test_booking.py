@@ -35,6 +35,7 @@ def add_event(frontend: Frontend) -> date:
     editor.get_by_text("All day").click()
     editor.locator("ha-entity-picker").click()
     page.get_by_text(CALENDAR).last.click()
+    frontend.picture("booking-event")
     editor.get_by_role("button", name="Add event").click()
     expect(editor.get_by_role("button", name="Add event")).to_have_count(0)
     return date.fromisoformat(page.evaluate("new Date().toLocaleDateString('sv')"))
@@ -73,6 +74,7 @@ def test_a_booking_becomes_a_key_and_takes_it_along(page: Page, demo: RunningDem
     shown = key.locator(".pin .spoken").first
     shown.wait_for(state="attached")
     keypad_pin = re.sub(r"\D", "", shown.text_content() or "")
+    frontend.picture("booking-key")
     assert re.fullmatch(r"\d{4,10}", keypad_pin)
 
     rolled_out = datetime.fromisoformat(demo.control("clock")["now"]) + ROLL_OUT

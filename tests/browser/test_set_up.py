@@ -18,6 +18,7 @@ def follow(frontend: Frontend, demo: RunningDemo, labels: tuple[str, ...]) -> No
     """Type into each field what the demo says to type there, and send the form."""
     for label in labels:
         frontend.type(label, demo.said(rf"^  {label} +(.+)$"))
+    frontend.picture(f"set-up-{labels[0].lower().replace(' ', '-')}")
     frontend.submit()
 
 
@@ -30,6 +31,7 @@ def activate(frontend: Frontend, demo: RunningDemo, iq: str) -> None:
     frontend.submit()
     frontend.expect_step("Enter the PIN")
     frontend.type("PIN", demo.said(rf"the PIN of {iq} is (\d+)$"))
+    frontend.picture("set-up-pin")
     frontend.submit()
 
 
