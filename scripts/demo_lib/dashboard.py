@@ -1,4 +1,4 @@
-"""The demo's dashboard: a view of the doors, the gateways and the site, and one of the keys."""
+"""The demo's dashboard: the doors, the gateways and the site; the keys; and what today brings."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,6 +33,15 @@ UNIT = (
     "button.reissue",
 )
 TILES = (*ALARMS, "switch.office_mode", "binary_sensor.privacy_mode")
+TROUBLE = ("binary_sensor.keys_left_alone",)
+"""What is a badge only while it is so."""
+TODAY = ("sensor.discrepancies", "sensor.active_keys", "sensor.seats_free")
+ARRIVAL = (
+    "sensor.current_booking",
+    "sensor.next_arrival",
+    "sensor.key_state",
+    "binary_sensor.ready",
+)
 
 
 def tile(entity_id: str, columns: int, **more: object) -> Card:
@@ -99,7 +108,7 @@ def build(devices: Devices) -> dict[str, list[dict[str, Any]]]:
         "badges": list(view_badges(devices)),
         "sections": sections,
     }
-    return {"views": [view, keys_view(devices)]}
+    return {"views": [view, keys_view(devices), today_view(devices)]}
 
 
 def unit_section(unit: Device) -> Card:
@@ -134,6 +143,50 @@ def keys_view(devices: Devices) -> dict[str, Any]:
             section("An automation", "mdi:robot", [], [booking]),
         ],
     }
+
+
+def today_view(devices: Devices) -> dict[str, Any]:
+    """Return the view of the day: who comes, which keys there are, and what happens at doors."""
+    site = [other for other in devices.others if "sensor.active_keys" in other.entities]
+    badges = [
+        badge(other.entities[kind], show_name=True)
+        for other in site
+        for kind in TODAY
+        if kind in other.entities
+    ]
+    for other in site:
+        for entity_id in (other.entities[kind] for kind in TROUBLE if kind in other.entities):
+            so = {"condition": "state", "entity": entity_id, "state": "on"}
+            badges.append(badge(entity_id, show_name=True, color="red", visibility=[so]))
+    windows = [unit.entities["calendar.keys"] for unit in devices.units]
+    happened = [
+        door.entities["event.access"] for door in devices.doors if "event.access" in door.entities
+    ]
+    calendar: Card = {"type": "calendar", "entities": windows, "initial_view": "listWeek"}
+    log: Card = {"type": "logbook", "target": {"entity_id": happened}, "hours_to_show": 24}
+    wide = {"grid_options": {"columns": "full", "rows": 8}}
+    return {
+        "title": "Today",
+        "path": "today",
+        "type": "sections",
+        "max_columns": 3,
+        "badges": badges,
+        "sections": [
+            {
+                "type": "grid",
+                "cards": [card for unit in devices.units for card in arrival_cards(unit)],
+            },
+            section("Keys this week", "mdi:calendar-lock", [], [calendar | wide]),
+            section("At the doors", "mdi:door", [], [log | wide]),
+        ],
+    }
+
+
+def arrival_cards(unit: Device) -> list[Card]:
+    """Return who is in a unit, who comes, and whether all is ready for them."""
+    heading: Card = {"type": "heading", "heading": unit.name, "icon": "mdi:tent"}
+    kinds = [kind for kind in ARRIVAL if kind in unit.entities]
+    return [heading, *(tile(unit.entities[kind], 6, name=ENTITY_NAME) for kind in kinds)]
 
 
 async def save_as_default(commands: Commands, devices: Devices) -> None:

@@ -170,7 +170,7 @@ def entities_in(card: Any) -> Iterator[str]:
 
 def test_the_dashboard_shows_every_entity() -> None:
     """Locks, batteries, alarms, IQs and the site are on the first view, and nothing of others."""
-    doors, _ = dashboard.build(Devices.sort(DEVICES, ENTITIES))["views"]
+    doors, *_ = dashboard.build(Devices.sort(DEVICES, ENTITIES))["views"]
     ours = {e["entity_id"] for e in ENTITIES if e["platform"] == "salto_ks"} - {"sensor.hidden"}
     assert set(entities_in(doors)) == ours
 
@@ -181,17 +181,43 @@ def test_the_second_view_is_for_the_front_desk() -> None:
         entity("Campsite", "sensor.active_keys", "4-active_keys"),
         entity("Campsite", "sensor.seats", "4-seats_used"),
     ]
-    _, keys = dashboard.build(Devices.sort(DEVICES, [*ENTITIES, *of_keys]))["views"]
+    _, keys, _ = dashboard.build(Devices.sort(DEVICES, [*ENTITIES, *of_keys]))["views"]
     assert keys["sections"][0]["cards"][0]["type"] == "custom:salto-ks-desk-card"
     assert set(entities_in(keys)) == {"sensor.active_keys", "sensor.seats", front_desk.BUTTON}
 
 
 def test_an_alarm_is_a_badge_only_while_it_rings() -> None:
     """The badge of an alarm is bound to the alarm's state."""
-    view, _ = dashboard.build(Devices.sort(DEVICES, ENTITIES))["views"]
+    view, *_ = dashboard.build(Devices.sort(DEVICES, ENTITIES))["views"]
     alarm = "binary_sensor.gate_left_open"
     shown = {badge["entity"]: badge.get("visibility") for badge in view["badges"]}
     assert shown == {
         "binary_sensor.gateway_online": None,
         alarm: [{"condition": "state", "entity": alarm, "state": "on"}],
     }
+
+
+def test_the_third_view_is_the_day() -> None:
+    """Who comes to each unit, the windows of the keys, and what happens at doors; trouble is a badge."""
+    more = [
+        entity("Campsite", "sensor.active_keys", "4-active_keys"),
+        entity("Campsite", "sensor.discrepancies", "4-discrepancies"),
+        entity("Campsite", "binary_sensor.left_alone", "4-keys_left_alone"),
+        entity("Gate", "event.gate", "1-access"),
+        entity("Pitch", "sensor.current", "6-current_booking"),
+        entity("Pitch", "binary_sensor.ready", "6-ready"),
+        entity("Pitch", "calendar.keys", "6-keys"),
+    ]
+    *_, today = dashboard.build(Devices.sort([*DEVICES, device("Pitch")], [*ENTITIES, *more]))[
+        "views"
+    ]
+    assert [badge["entity"] for badge in today["badges"]] == [
+        "sensor.discrepancies",
+        "sensor.active_keys",
+        "binary_sensor.left_alone",
+    ]
+    assert today["badges"][-1]["visibility"][0]["state"] == "on"
+    arrivals, week, doors = (section["cards"] for section in today["sections"])
+    assert set(entities_in(arrivals)) == {"sensor.current", "binary_sensor.ready"}
+    assert week[-1]["entities"] == ["calendar.keys"]
+    assert doors[-1]["target"] == {"entity_id": ["event.gate"]}
