@@ -2,6 +2,7 @@
 
 python -m benchmarks            print
 python -m benchmarks --keys     only what is about keys
+python -m benchmarks --bookings only what is about bookings
 python -m benchmarks --write    and put them into docs/benchmarks.md
 """
 
@@ -15,12 +16,13 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 from .bare import bare_client
+from .bookings import measure_bookings
 from .home import home_assistant, set_up_site, write_files
 from .keys import measure_keys
 from .machine import describe, load
 from .openings import Openings, OpeningTimes, Traffic, compare_openings, signers
 from .polls import PollCosts, measure_polls
-from .report import Results, render, render_keys, write
+from .report import Results, render, render_bookings, render_keys, write
 from .set_up import measure_set_up
 from .simulated import Simulated, simulated
 
@@ -43,6 +45,8 @@ async def run(folder: Path, rounds: int, repeats: int) -> Results:
         requests_of_poll = _pages(MANY) + _pages(large.seed.iqs)
     _say("keys")
     keys = await measure_keys(folder)
+    _say("bookings")
+    bookings = await measure_bookings(folder)
     return Results(
         machine=describe(),
         rounds=rounds,
@@ -54,6 +58,7 @@ async def run(folder: Path, rounds: int, repeats: int) -> Results:
         polls=polls,
         requests_of_poll=requests_of_poll,
         keys=keys,
+        bookings=bookings,
     )
 
 
@@ -103,8 +108,10 @@ _STARTED = monotonic()
 def main() -> None:
     """Run."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--keys", action="store_true", help="measure keys only, and print")
-    parser.add_argument("--write", action="store_true", help="write into docs/benchmarks.md")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--keys", action="store_true", help="measure keys only, and print")
+    only.add_argument("--bookings", action="store_true", help="measure bookings only, and print")
+    only.add_argument("--write", action="store_true", help="write into docs/benchmarks.md")
     parser.add_argument("--rounds", type=int, default=300, help="openings in each way")
     parser.add_argument("--repeats", type=int, default=4, help="set-ups; twice as many polls")
     options = parser.parse_args()
@@ -112,10 +119,12 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         if options.keys:
             text = render_keys(asyncio.run(measure_keys(Path(folder))))
+        elif options.bookings:
+            text = render_bookings(asyncio.run(measure_bookings(Path(folder))))
         else:
             text = render(asyncio.run(run(Path(folder), options.rounds, options.repeats)))
     print(text)
-    if options.write and not options.keys:
+    if options.write:
         write(text)
     _say("done")
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 import gc
 import json
 from pathlib import Path
@@ -55,6 +56,8 @@ from .watch import Cost, measured
 
 IN_A_ROW: Final = 500
 MANY: Final = 10_000
+INSTANCE: Final = "ab12"
+"""Of the ledger that a built world belongs to."""
 PER_MINUTE: Final = 120
 """Writes a minute, as many as an entry has by default."""
 FAULTY: Final = 0.01
@@ -131,7 +134,7 @@ async def measure_keys(folder: Path) -> KeyCosts:
     """Measure everything about keys, with files in a folder."""
     few, many, state = _folder(folder, "few"), _folder(folder, "many"), folder / "world.json"
     row = await _measure_row(few)
-    ledger = await _measure_ledger(many, _build_world(state))
+    ledger = await _measure_ledger(many, build_world(state, doors=12, keys=MANY))
     tick, comparison = await _measure_pass(many, state)
     return KeyCosts(row=row, ledger=ledger, tick=tick, comparison=comparison)
 
@@ -272,16 +275,19 @@ def _most_in_a_minute(moments: list[float]) -> int:
 # A ledger of many
 
 
-def _build_world(state: Path) -> list[dict[str, Any]]:
-    """Write a world with many keys to a state file; return what the ledger has of them."""
-    sim = Simulator("large", doors=12, users=0)
+def build_world(state: Path, *, doors: int, keys: int) -> list[dict[str, Any]]:
+    """Write a world with many keys to a state file; return what the ledger has of them.
+
+    Each door has as many as any other, give or take one.
+    """
+    sim = Simulator("large", doors=doors, users=0)
     world, site_id = sim.world, sim.site_id
     guest_role = world.role(site_id, "site_guest").id
     created = sim.clock.now() - timedelta(days=2)
     locks = [lock.id for lock in world.locks_of(site_id)]
     found = []
-    for number in range(1, MANY + 1):
-        key_id = KeyId(f"ab12-{number}")
+    for number in range(1, keys + 1):
+        key_id = KeyId(f"{INSTANCE}-{number}")
         person = world.insert(Person(id=sim.dice.uuid()))  # type: ignore[arg-type] # an id
         user = world.insert(
             SiteUser(
@@ -307,22 +313,26 @@ def _build_world(state: Path) -> list[dict[str, Any]]:
             )
         )
         found.append({"user": user.id, "person": person.id, "group": group.id, "lock": lock})
-    world.sites[site_id].subscribed_user_amount = 2 * MANY
+    world.sites[site_id].subscribed_user_amount = 2 * keys
     state.write_text(json.dumps(sim.dump()), encoding="utf-8")
     return found
 
 
-def _records(
+def records_of(
     ledger: Ledger, cipher: PinCipher, things: list[dict[str, Any]]
 ) -> Iterator[KeyRecord]:
-    """Return the records of many keys."""
+    """Return the records of many keys of a built world, in the order of their numbers.
+
+    None of them is so near, or so new, that a comparison would read it as a whole.
+    """
     now = datetime.now().astimezone()
     for number, thing in enumerate(things, start=1):
         doors = frozenset({DoorId(thing["lock"])})
+        window = AccessWindow(now + timedelta(days=3), now + timedelta(days=10))
         yield KeyRecord(
             key_id=ledger.new_key_id(),
             doors=doors,
-            window=AccessWindow(now + timedelta(days=1), now + timedelta(days=8)),
+            window=window,
             status=KeyStatus.SET,
             booking_id=BookingId(f"booking {number}"),
             label="Family Jansen, pitch 12",
@@ -330,7 +340,7 @@ def _records(
             guest=Guest(
                 id=GuestId(thing["user"]),
                 person_id=PersonId(thing["person"]),
-                expires_at=now + timedelta(days=38),
+                expires_at=window.ends_at + timedelta(days=30),
             ),
             groups=(
                 DoorGroup(
@@ -343,12 +353,25 @@ def _records(
         )
 
 
+async def fill(ledger: Ledger, records: Callable[[], Iterable[KeyRecord]]) -> None:
+    """Put many keys of a built world into a ledger at once, which nobody but a benchmark does.
+
+    The records are asked for when the ledger numbers keys as the world does.
+    """
+    ledger._instance = INSTANCE  # noqa: SLF001 - as in the world
+    for record in records():
+        ledger._put(record, None)  # noqa: SLF001 - not one by one to the disk
+    await ledger.flush()
+
+
 async def _measure_ledger(folder: Path, things: list[dict[str, Any]]) -> LedgerCosts:
     """Write many keys, read them, and change one."""
     async with _house(folder) as hass:
         cipher = PinCipher(hass)
         await cipher.async_load()
-        await _fill(hass, cipher, things)
+        ledger = Ledger(hass, SiteId("many"), cipher)
+        await ledger.async_load()
+        await fill(ledger, partial(records_of, ledger, cipher, things))
     async with _house(folder) as hass:
         await PinCipher(hass).async_load()
         gc.collect()
@@ -383,16 +406,6 @@ async def _loaded(hass: HomeAssistant) -> Ledger:
     if ledger.quarantine is not None:
         raise RuntimeError(f"the ledger is in quarantine: {ledger.quarantine}")
     return ledger
-
-
-async def _fill(hass: HomeAssistant, cipher: PinCipher, things: list[dict[str, Any]]) -> None:
-    """Put many keys into a ledger at once, which nobody but a benchmark does."""
-    ledger = Ledger(hass, SiteId("many"), cipher)
-    await ledger.async_load()
-    ledger._instance = "ab12"  # noqa: SLF001 - as in the world
-    for record in _records(ledger, cipher, things):
-        ledger._put(record, None)  # noqa: SLF001 - not one by one to the disk
-    await ledger.flush()
 
 
 async def _measure_pass(folder: Path, state: Path) -> tuple[float, PassCosts]:

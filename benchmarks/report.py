@@ -6,6 +6,14 @@ from pathlib import Path
 from statistics import median
 
 from . import polls, set_up
+from .bookings import (
+    BARE_PLAN,
+    BARE_READ,
+    BEGINNING_PLAN,
+    CHANGED_PLAN,
+    PLAN,
+    BookingCosts,
+)
 from .figures import megabytes, met, p95, seconds, table, typical, worst
 from .keys import PER_MINUTE, KeyCosts
 from .openings import OpeningTimes, Traffic
@@ -26,6 +34,7 @@ LEDGER_LOAD = 1.0
 LEDGER_MEMORY = 60 * 2**20
 COMPARISON = 2.0
 TICK = 0.020
+PLANNING = 0.200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +53,7 @@ class Results:
     requests_of_poll: int
     """How many there should be."""
     keys: KeyCosts
+    bookings: BookingCosts
 
 
 def render(results: Results) -> str:
@@ -64,6 +74,7 @@ def render(results: Results) -> str:
             "kind, in brackets the worst.",
             _polls(results),
             render_keys(results.keys),
+            render_bookings(results.bookings),
         )
     )
 
@@ -136,6 +147,45 @@ def render_keys(keys: KeyCosts) -> str:
             ),
         )
     )
+
+
+def render_bookings(found: BookingCosts) -> str:
+    """Write the results about bookings."""
+    each_once = found.reports.reads == found.units
+    return "\n\n".join(
+        (
+            f"### Bookings\n\n{found.units:,} units, each with a calendar, hold "
+            f"{found.bookings:,} bookings, and the ledger has the key of each. Median of "
+            f"{len(found.passes[PLAN])} passes of each kind, in brackets the worst.",
+            _booking_passes(found),
+            table(
+                ("", "Measured", "Target"),
+                (
+                    "Reads after each calendar has written its state, with nothing new",
+                    f"{found.reports.reads:,}",
+                    f"{found.units:,}: {met(each_once)}",
+                ),
+                ("… CPU of all threads", seconds(found.reports.cpu), ""),
+                ("Memory of what is known of bookings", megabytes(found.memory), ""),
+                ("Most memory of a planning pass", megabytes(found.planning_memory), ""),
+            ),
+        )
+    )
+
+
+def _booking_passes(found: BookingCosts) -> str:
+    rows = []
+    for kind, costs in found.passes.items():
+        parts = [] if kind in {BARE_PLAN, BARE_READ} else [_judged_block(costs)]
+        if kind in {PLAN, CHANGED_PLAN, BEGINNING_PLAN}:
+            parts.insert(0, f"CPU {met(typical(costs, _process_cpu) < PLANNING)}")
+        shown = [
+            f"{seconds(typical(costs, part))} ({seconds(worst(costs, part))})"
+            for part in (_wall, _process_cpu, _loop_cpu, _block, _block_itself)
+        ]
+        rows.append((kind, *shown, "; ".join(parts)))
+    head = ("", "Time", "CPU of all threads", *_HEAD[2:5], "Target")
+    return table(head, *rows)
 
 
 def _met_block(block: float) -> str:
@@ -258,6 +308,10 @@ def _shown(costs: Sequence[Cost]) -> list[str]:
 
 def _wall(cost: Cost) -> float:
     return cost.wall
+
+
+def _process_cpu(cost: Cost) -> float:
+    return cost.process_cpu
 
 
 def _loop_cpu(cost: Cost) -> float:
