@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from . import wire
-from .call import Call, compact
+from .call import NOTE, Call, compact
 from .control import add_control
 from .engine import Engine, Start, read_start
 from .errors import (
@@ -75,6 +75,15 @@ class Simulator(Engine):
 def build_app(engine: Engine, *, control: bool) -> web.Application:
     """Return an application that answers as identity server and as API."""
     app = web.Application(middlewares=[_Outer(engine)])
+
+    async def open_hub(_app: web.Application) -> None:
+        engine.hub.open()
+
+    async def close_hub(_app: web.Application) -> None:
+        engine.hub.close()
+
+    app.on_startup.append(open_hub)
+    app.on_shutdown.append(close_hub)
     if control:
         add_control(app, engine)
     for route in ALL_ROUTES:
@@ -104,20 +113,12 @@ def _endpoint(
 
 
 def _authenticate(call: Call) -> Account:
-    """Return the account of the bearer token, or raise 401. Evidence: MEAS, INF for Connect."""
+    """Return the account of the bearer token, or raise 401; see `Call.holder`."""
     header = call.request.headers.get("Authorization", "")
     scheme, _, value = header.partition(" ")
     if scheme.lower() != "bearer" or not value:
         raise UnauthorizedError
-    token = call.world.tokens.get(value)
-    if token is None:
-        raise UnauthorizedError("The token is not known")
-    if token.expires_at <= call.now:
-        raise UnauthorizedError(f"The token expired at '{wire.instant(token.expires_at)}'")
-    account = call.world.accounts.get(token.username)
-    if account is None:
-        raise UnauthorizedError("The account of the token is gone")
-    return account
+    return call.holder(value)
 
 
 def _options(call: Call, route: Route) -> dict[str, str]:
@@ -156,6 +157,27 @@ class _Outer:
         engine.settle()
         at = engine.clock.now()
         raw = await _read(request)
+        noted = False
+
+        def note(status: int | None) -> None:
+            nonlocal noted
+            if noted:
+                return
+            noted = True
+            engine.journal.add(
+                JournalEntry(
+                    at=at,
+                    method=request.method,
+                    route=route,
+                    path=request.path,
+                    query=masked(dict(request.query)),
+                    body=_masked_body(request, raw),
+                    authorization=_masked_authorization(request),
+                    status=status,
+                )
+            )
+
+        request[NOTE] = note
         status: int | None = None
 
         async def answer() -> web.StreamResponse:
@@ -172,18 +194,7 @@ class _Outer:
                 status = response.status
                 return response
         finally:
-            engine.journal.add(
-                JournalEntry(
-                    at=at,
-                    method=request.method,
-                    route=route,
-                    path=request.path,
-                    query=masked(dict(request.query)),
-                    body=_masked_body(request, raw),
-                    authorization=_masked_authorization(request),
-                    status=status,
-                )
-            )
+            note(status)
         return web.Response()
 
     async def _answer(

@@ -10,11 +10,13 @@ from typing import Any, Literal
 from aiohttp import web
 from yarl import URL
 
+from . import wire
 from .engine import Engine
 from .errors import (
     INVALID_REQUEST,
     NO_SUBSCRIPTION,
     SITE_NOT_RELEASED,
+    UnauthorizedError,
     VendorError,
     forbidden,
     invalid_query,
@@ -26,11 +28,12 @@ from .errors import (
 )
 from .odata import Fields, ordered, parse_filter, parse_order
 from .quirks import Quirks
-from .world import Account, Iq, IqId, Lock, LockId, Site, SiteId, SiteUser, World
+from .world import MANAGERS, Account, Iq, IqId, Lock, LockId, Site, SiteId, SiteUser, World
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
-_MANAGERS = frozenset({"site_owner", "site_admin"})
+NOTE = "note"
+"""Where a request keeps what writes it down before its answer is over, given the status."""
 
 V3_CONVERSION_OFF = "CLP-disable-odata-v3-conversion"
 
@@ -86,6 +89,12 @@ def parse_instant(text: str, name: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
+def _id(value: str) -> str:
+    if not is_uuid(value):
+        raise invalid_request(f"The value '{value}' is not valid.")
+    return value.lower()
+
+
 def is_uuid(text: str) -> bool:
     """Tell whether a text has the form of an id."""
     return _UUID.fullmatch(text) is not None
@@ -119,21 +128,34 @@ class Call:
             raise RuntimeError("this route has no caller")
         return self.caller
 
+    def holder(self, token: str) -> Account:
+        """Return the account of a bearer token, or raise 401. Evidence: MEAS, INF for Connect."""
+        known = self.world.tokens.get(token)
+        if known is None:
+            raise UnauthorizedError("The token is not known")
+        if known.expires_at <= self.now:
+            raise UnauthorizedError(f"The token expired at '{wire.instant(known.expires_at)}'")
+        account = self.world.accounts.get(known.username)
+        if account is None:
+            raise UnauthorizedError("The account of the token is gone")
+        return account
+
     # Path
 
     def path_id(self, name: str) -> str:
         """Return an id from the path. Raises 400/1100 if it is no UUID (MEAS for sites)."""
-        value = self.request.match_info[name]
-        if not is_uuid(value):
-            raise invalid_request(f"The value '{value}' is not valid.")
-        return value.lower()
+        return _id(self.request.match_info[name])
 
     def site(self) -> Site:
-        """Return the site of the path, if the caller belongs to it.
+        """Return the site of the path, see `site_by_id`."""
+        return self.site_by_id(self.request.match_info["site"])
 
-        Unknown: 404/2202 (INF); known and not the caller's: a quirk.
+    def site_by_id(self, site_id: str) -> Site:
+        """Return a site, if the caller belongs to it.
+
+        Unknown: 404/2202 (INF); known and not the caller's: a quirk. Raises 400/1100 for no UUID.
         """
-        site = self.world.sites.get(SiteId(self.path_id("site")))
+        site = self.world.sites.get(SiteId(_id(site_id)))
         if site is None:
             raise not_found("Site")
         if self.membership(site) is None:
@@ -176,7 +198,7 @@ class Call:
     def require_manager(self, site: Site) -> None:
         """Raise 403/2203 unless the caller administers the site. Evidence: INF."""
         me = self.me(site)
-        if me.blocked or not self.world.role_codes(me) & _MANAGERS:
+        if me.blocked or not self.world.role_codes(me) & MANAGERS:
             raise forbidden()
 
     def require_working(self, site: Site) -> None:

@@ -12,6 +12,7 @@ from .doors import log_keypad, open_for_a_moment, relock_if_due
 from .edits import Edits
 from .errors import MisfitError, UnknownRecordError
 from .faults import Faults
+from .hub import Hub
 from .journal import Journal
 from .keypad import Keypad, KeypadResult
 from .quirks import Quirks
@@ -21,6 +22,7 @@ from .seeds import SeedName, build
 from .world import (
     Account,
     Delivery,
+    Entry,
     GroupId,
     Iq,
     Lock,
@@ -64,6 +66,7 @@ class Engine:
         self.journal = Journal(templates)
         self.faults = Faults(templates)
         self.clock = Clock()
+        self.hub = Hub(quirks)
         self.on_change: Callable[[], None] | None = None
         """Called when the world has changed, before the answer is sent."""
         self._begin()
@@ -90,6 +93,7 @@ class Engine:
         for user in self._world.users.values():
             self._note(user)
         self._world.observers = [self, self.rollout]
+        self._world.on_entry = self._push
         self._seen_at = self.clock.now()
         self._saved_revision = self._world.revision
 
@@ -108,6 +112,9 @@ class Engine:
 
     def removed(self, record: Record) -> None:
         """Nothing has to be done: what is gone is skipped."""
+
+    def _push(self, entry: Entry) -> None:
+        self.hub.push(entry, self._world)
 
     def _note(self, record: Record) -> None:
         if isinstance(record, Lock) and record.relock_at is not None:
@@ -283,6 +290,7 @@ class Engine:
         self.clock.offset = timedelta()
         self.journal.clear()
         self.faults.clear()
+        self.hub.drop()
         self._begin()
         self._saved_revision = -1
         self.save()

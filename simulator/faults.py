@@ -6,6 +6,9 @@ from typing import Any
 
 from .journal import same_route
 
+PUSH = "PUSH"
+"""Stands for the method of a message that a hub sends; only a fault that names it hits one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -95,7 +98,7 @@ class Faults:
         return None
 
     def _matches(self, fault: Fault, method: str, route: str, path: str) -> bool:
-        if fault.method is not None and fault.method.upper() != method:
+        if (fault.method is not None or method == PUSH) and (fault.method or "").upper() != method:
             return False
         if fault.route is None:
             return True

@@ -223,6 +223,30 @@ class Quirks:
         evidence="DOC",
         about="Whether empty pages with a continuation token come in between.",
     )
+    entries_lag_s: float = _number(
+        0.0,
+        minimum=0.0,
+        evidence="UNK",
+        about="How long a new line is missing from `entries`, not from the hub.",
+    )
+    hub_negotiation: Literal["optional", "required"] = _choice(
+        "optional",
+        "required",
+        evidence="UNK",
+        about="Whether a connection to the hub needs a ticket from `negotiate`.",
+    )
+    hub_argument: Literal["text", "object"] = _choice(
+        "text",
+        "object",
+        evidence="CODE (text, one client)",
+        about="Whether the hub sends an entry as a text that holds JSON, or as an object.",
+    )
+    hub_delivery: Literal["once", "twice"] = _choice(
+        "once",
+        "twice",
+        evidence="UNK",
+        about="How often the hub sends a line.",
+    )
     creation_lag_s: float = _number(
         60.0,
         minimum=0.0,
@@ -304,6 +328,7 @@ class Quirks:
 
 
 LAGS = (
+    "entries_lag_s",
     "creation_lag_s",
     "listing_lag_s",
     "detail_lag_s",

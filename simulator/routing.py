@@ -8,7 +8,7 @@ from aiohttp import web
 
 from .call import Call
 
-type Handler = Callable[[Call], Awaitable[web.Response]]
+type Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 type Version = Literal["v1.1", "v1.2"]
 
 BOTH: tuple[Version, ...] = ("v1.1", "v1.2")

@@ -6,10 +6,11 @@ Assigning a field of a record is seen by the world: doors learn of it in their o
 they are replaced, never changed in place.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Any, ClassVar, Literal, NewType, Protocol
+from zoneinfo import ZoneInfo
 
 SiteId = NewType("SiteId", str)
 IqId = NewType("IqId", str)
@@ -25,6 +26,9 @@ LocalTime = NewType("LocalTime", datetime)
 
 KEYPAD_LOCK_TYPES = frozenset({"escutcheon_pin", "wall_reader_pin"})
 """Lock types that have a keypad. Evidence: MEAS."""
+
+MANAGERS = frozenset({"site_owner", "site_admin"})
+"""Codes of the roles that administer a site. Evidence: INF."""
 
 UNKNOWN_PIN_USER = PlatformUserId("ffffffff-ffff-4fff-bfff-ffffffffffff")
 """The user id in an entry about a PIN nobody has: fixed, and no user's. Evidence: MEAS."""
@@ -363,6 +367,10 @@ class World:
     observers: list[Observer] = field(
         default_factory=list, repr=False, compare=False, metadata={"saved": False}
     )
+    on_entry: Callable[[Entry], None] | None = field(
+        default=None, repr=False, compare=False, metadata={"saved": False}
+    )
+    """Called with each line that reaches the door log."""
 
     def watch(self) -> None:
         """Attach to the records that are there already (a world built or loaded as a whole)."""
@@ -416,18 +424,27 @@ class World:
 
     def append_entry(self, entry: Entry, *, held: bool) -> None:
         """Add a line to the door log, or keep it at the door until that is reached again."""
-        (self.held_entries if held else self.entries).append(entry)
+        if held:
+            self.held_entries.append(entry)
+            self.revision += 1
+        else:
+            self._log(entry)
+
+    def _log(self, entry: Entry) -> None:
+        self.entries.append(entry)
         self.revision += 1
+        if self.on_entry is not None:
+            self.on_entry(entry)
 
     def deliver_held_entries(self) -> None:
         """Move lines of doors that can be reached again into the log."""
-        still: list[Entry] = []
-        for entry in self.held_entries:
+        held, self.held_entries = self.held_entries, []
+        for entry in held:
             lock = self.locks.get(entry.lock_id)
-            (self.entries if lock and self.reachable(lock) else still).append(entry)
-        if len(still) != len(self.held_entries):
-            self.held_entries = still
-            self.revision += 1
+            if lock and self.reachable(lock):
+                self._log(entry)
+            else:
+                self.held_entries.append(entry)
 
     def deliver_pin(self, delivery: Delivery) -> None:
         """Put an IQ PIN into the outbox."""
@@ -457,6 +474,12 @@ class World:
         """Tell whether the service and the lock can talk now."""
         iq = self.iq_of(lock)
         return lock.online and iq is not None and iq.online
+
+    def zone_of(self, entry: Entry) -> ZoneInfo:
+        """Return the time zone of a line's IQ, that of the site for a door without one."""
+        lock = self.locks.get(entry.lock_id)
+        iq = None if lock is None else self.iq_of(lock)
+        return ZoneInfo(self.sites[entry.site_id].time_zone if iq is None else iq.time_zone)
 
     def iqs_of(self, site_id: SiteId) -> list[Iq]:
         """Return a site's IQs."""

@@ -10,11 +10,9 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util
 
 from .coordinator import SaltoKsConfigEntry
-from .domain.bookings import Unit
-from .domain.ids import UnitId
+from .domain.ids import UnitId, number_of
 from .domain.keys import KeyRecord, KeyStatus
 from .entity import SaltoKsKeysEntity, SaltoKsUnitEntity
-from .site_keys import SiteKeys
 
 PARALLEL_UPDATES = 0
 
@@ -46,25 +44,21 @@ class SaltoKsKeysCalendar(SaltoKsKeysEntity, CalendarEntity):
     @override
     def event(self) -> CalendarEvent | None:
         """Return the key that opens now, else the next."""
-        return _next(self._events())
+        key = _next(self.keys.manager.records(statuses=_SHOWN))
+        return None if key is None else self._event(key)
 
     @override
     async def async_get_events(
         self, hass: HomeAssistant, start_date: datetime, end_date: datetime
     ) -> list[CalendarEvent]:
         """Return the keys that open within a time."""
-        return _within(self._events(), start_date, end_date)
+        keys = self.keys.manager.records(statuses=_SHOWN)
+        return [self._event(key) for key in _within(keys, start_date, end_date)]
 
-    def _unit(self, key: KeyRecord) -> Unit | None:
-        """Return the unit of a key."""
-        return None if key.unit_id is None else self._units.get(key.unit_id)
-
-    def _events(self) -> list[CalendarEvent]:
-        """Return all keys, by the names of their units."""
-        return [
-            _event(key, "" if (unit := self._unit(key)) is None else unit.name)
-            for key in _keys(self.keys, None)
-        ]
+    def _event(self, key: KeyRecord) -> CalendarEvent:
+        """Show a key by the name of its unit."""
+        unit = None if key.unit_id is None else self._units.get(key.unit_id)
+        return _event(key, "" if unit is None else unit.name)
 
 
 class SaltoKsUnitCalendar(SaltoKsUnitEntity, CalendarEntity):
@@ -81,23 +75,18 @@ class SaltoKsUnitCalendar(SaltoKsUnitEntity, CalendarEntity):
     @override
     def event(self) -> CalendarEvent | None:
         """Return the key that opens now, else the next."""
-        return _next(self._events())
+        key = _next(self._records())
+        return None if key is None else _event(key, "")
 
     @override
     async def async_get_events(
         self, hass: HomeAssistant, start_date: datetime, end_date: datetime
     ) -> list[CalendarEvent]:
         """Return the keys that open within a time."""
-        return _within(self._events(), start_date, end_date)
+        return [_event(key, "") for key in _within(self._records(), start_date, end_date)]
 
-    def _events(self) -> list[CalendarEvent]:
-        return [_event(key, "") for key in _keys(self._keys, self.unit_id)]
-
-
-def _keys(keys: SiteKeys, unit_id: UnitId | None) -> Iterable[KeyRecord]:
-    """Return the keys that open, have opened or will."""
-    shown = keys.manager.keys(statuses=_SHOWN)
-    return (key for key in shown if unit_id in {None, key.unit_id})
+    def _records(self) -> list[KeyRecord]:
+        return self._keys.manager.records(statuses=_SHOWN, unit_id=self.unit_id)
 
 
 def _event(key: KeyRecord, unit: str) -> CalendarEvent:
@@ -110,18 +99,19 @@ def _event(key: KeyRecord, unit: str) -> CalendarEvent:
     )
 
 
-def _next(events: Iterable[CalendarEvent]) -> CalendarEvent | None:
-    """Return the event that goes on or comes next."""
+def _next(keys: Iterable[KeyRecord]) -> KeyRecord | None:
+    """Return the key that opens now, else the next; a newer one of several."""
     now = dt_util.utcnow()
-    coming = [event for event in events if event.end_datetime_local > now]
-    return min(coming, key=lambda event: event.start_datetime_local, default=None)
+    coming = (key for key in keys if not key.window.is_over(now))
+    return min(coming, key=_place, default=None)
 
 
-def _within(events: Iterable[CalendarEvent], start: datetime, end: datetime) -> list[CalendarEvent]:
-    """Return the events that have time in common with a span, in order."""
-    found = [
-        event
-        for event in events
-        if event.start_datetime_local < end and event.end_datetime_local > start
-    ]
-    return sorted(found, key=lambda event: event.start_datetime_local)
+def _within(keys: Iterable[KeyRecord], start: datetime, end: datetime) -> list[KeyRecord]:
+    """Return the keys whose windows have time in common with a span, in order."""
+    found = (key for key in keys if key.window.starts_at < end and key.window.ends_at > start)
+    return sorted(found, key=_place)
+
+
+def _place(key: KeyRecord) -> tuple[datetime, int]:
+    """Return what keys are sorted by."""
+    return key.window.starts_at, -number_of(key.key_id)

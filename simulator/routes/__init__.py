@@ -2,11 +2,11 @@
 
 from simulator.routing import Route
 
-from . import access_groups, entries, identity, iqs, locks, me, sites, users
+from . import access_groups, entries, hub, identity, iqs, locks, me, sites, users
 
 ALL_ROUTES: tuple[Route, ...] = tuple(
     route
-    for module in (identity, me, sites, iqs, locks, users, access_groups, entries)
+    for module in (identity, me, sites, iqs, locks, users, access_groups, entries, hub)
     for route in module.routes.routes
 )
 

@@ -1,8 +1,8 @@
 """The door log. The vendor calls its lines entries."""
 
+from datetime import timedelta
 import json
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -42,10 +42,13 @@ async def list_entries(call: Call) -> web.Response:
     site = call.site()
     call.require_manager(site)
     oldest = call.now - events_ttl(site)
+    told = call.now - timedelta(seconds=call.quirks.entries_lag_s)
     found = [
         entry
         for entry in call.world.entries
-        if entry.site_id == site.id and entry.utc_date_time >= oldest
+        if entry.site_id == site.id
+        and entry.utc_date_time >= oldest
+        and not told < entry.utc_date_time <= call.now
     ]
     if "$filter" in call.options:
         wanted = parse_filter(call.options["$filter"], ENTRY_FIELDS, odata_v3=call.odata_v3)
@@ -74,20 +77,13 @@ def _page(call: Call, found: list[Entry]) -> web.Response:
     shown = [] if empty else found[place : place + size]
     after = place + len(shown)
     body: dict[str, Any] = {
-        "items": [wire.entry(entry, world, ZoneInfo(_zone(call, entry))) for entry in shown]
+        "items": [wire.entry(entry, world, world.zone_of(entry)) for entry in shown]
     }
     if after < len(found):
         body["continuation_token"] = json.dumps({"offset": after, "pause": not empty})
     elif call.quirks.entries_last_token == "null":
         body["continuation_token"] = None
     return call.json(body)
-
-
-def _zone(call: Call, entry: Entry) -> str:
-    """Return the time zone of an entry's IQ, that of the site for a door without one."""
-    lock = call.world.locks.get(entry.lock_id)
-    iq = None if lock is None else call.world.iq_of(lock)
-    return call.world.sites[entry.site_id].time_zone if iq is None else iq.time_zone
 
 
 def _position(call: Call) -> tuple[int, bool]:

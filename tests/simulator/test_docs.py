@@ -11,6 +11,7 @@ from simulator.routes import ALL_ROUTES
 from simulator.routing import Route
 
 from .harness import Api
+from .hub import connected
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
 
@@ -101,6 +102,9 @@ async def objects_of(api: Api) -> dict[str, Any]:
     activation = (await api.call("GET", f"/me/{api.site_id}/activated_iqs")).json["items"][0]
     api.sim.activate(api.iq_id)
     page = await read("/entries", "v1.1")
+    async with connected(api) as listener:
+        api.sim.keypad(lock, guest.pin)
+        message = await listener.next()
     return {
         "token": (await api.log_in()).json,
         "list": await read("/locks"),
@@ -125,6 +129,8 @@ async def objects_of(api: Api) -> dict[str, Any]:
         "time schedule": await first(f"/access_groups/{group.id}/time_schedules", "v1.1"),
         "entries page": page,
         "entry": page["items"][0],
+        "hub message": message,
+        "negotiation": await listener.negotiate(),
         "error": await read("/nothing"),
     }
 

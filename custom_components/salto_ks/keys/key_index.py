@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..domain.ids import BookingId, GuestId, KeyId, PersonId
+from ..domain.ids import BookingId, GuestId, KeyId, PersonId, UnitId
 from ..domain.keys import KeyRecord
 
 
@@ -12,6 +12,7 @@ class KeyIndex:
     def __init__(self, records: Iterable[KeyRecord] = ()) -> None:
         """Start with some keys."""
         self._bookings: dict[BookingId, frozenset[KeyId]] = {}
+        self._units: dict[UnitId, set[KeyId]] = {}
         self._guests: dict[GuestId, KeyId] = {}
         self._persons: dict[PersonId, KeyId] = {}
         for record in records:
@@ -20,6 +21,10 @@ class KeyIndex:
     def of_booking(self, booking_id: BookingId) -> frozenset[KeyId]:
         """Return the keys of a booking."""
         return self._bookings.get(booking_id, frozenset())
+
+    def of_unit(self, unit_id: UnitId) -> frozenset[KeyId]:
+        """Return the keys of a unit."""
+        return frozenset(self._units.get(unit_id, ()))
 
     def of_guest(self, guest_id: GuestId) -> KeyId | None:
         """Return the key that a guest carries."""
@@ -34,6 +39,8 @@ class KeyIndex:
         if record.booking_id is not None:
             others = self.of_booking(record.booking_id)
             self._bookings[record.booking_id] = others | {record.key_id}
+        if record.unit_id is not None:
+            self._units.setdefault(record.unit_id, set()).add(record.key_id)
         if record.guest is not None:
             self._guests[record.guest.id] = record.key_id
             self._persons[record.guest.person_id] = record.key_id
@@ -46,6 +53,8 @@ class KeyIndex:
                 self._bookings[record.booking_id] = others
             else:
                 self._bookings.pop(record.booking_id, None)
+        if record.unit_id is not None:
+            self._units.get(record.unit_id, set()).discard(record.key_id)
         if record.guest is not None:
             if self._guests.get(record.guest.id) == record.key_id:
                 del self._guests[record.guest.id]
