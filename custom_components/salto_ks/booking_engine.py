@@ -72,6 +72,7 @@ from .keys.provider import KeyFailedError
 from .listeners import KeyedListeners
 from .site_keys import SiteKeys
 from .storage import StorageError
+from .units import unit_subentries
 
 READ_EVERY: Final = timedelta(minutes=5)
 """How often a calendar is read that says nothing of itself."""
@@ -180,6 +181,12 @@ class BookingEngine:
         self._hass = hass
         self._entry = entry
         self.units = units
+        self.unreadable_units: Mapping[UnitId, str] = {
+            unit_id: subentry.title
+            for subentry in unit_subentries(entry)
+            if (unit_id := UnitId(subentry.subentry_id)) not in units
+        }
+        """The names of units that are there and make no sense; nothing is done for these."""
         self._store = store
         self._keys = keys
         self._has_keypad = has_keypad
@@ -190,7 +197,6 @@ class BookingEngine:
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._keeping = asyncio.Lock()
         self._planning = asyncio.Lock()
-        self._planning = asyncio.Lock()
         self._index: _Index | None = None
         self._busy: dict[BookingId | KeyId, KeyAction] = {}
         self._again: set[BookingId | KeyId] = set()
@@ -198,9 +204,12 @@ class BookingEngine:
         self._problems: dict[BookingId, _Problem] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._unsubscribe: list[CALLBACK_TYPE] = []
-        self._soon: dict[UnitId, CALLBACK_TYPE] = {}
+        self._written: set[UnitId] = set()
+        self._soon: CALLBACK_TYPE | None = None
         self._changes = KeyedListeners(hass.loop)
         self._closed = False
+        self.wanted: tuple[DesiredKey, ...] | None = None
+        """The keys that bookings wanted at the last comparison; None before the first."""
 
     @property
     def failure(self) -> str | None:
@@ -217,8 +226,7 @@ class BookingEngine:
 
         @callback
         def changed(event: Event[EventStateChangedData] | Event[EventStateReportedData]) -> None:
-            for unit_id in by_calendar[event.data["entity_id"]]:
-                self._async_look_soon(unit_id)
+            self._async_look_soon(by_calendar[event.data["entity_id"]])
 
         @callback
         def look_at_all(_: datetime) -> None:
@@ -241,9 +249,9 @@ class BookingEngine:
     async def async_close(self) -> None:
         """Begin nothing more; what is being written is on disk when this returns."""
         self._closed = True
-        for unsubscribe in (*self._unsubscribe, *self._soon.values()):
+        for unsubscribe in (*self._unsubscribe, *([self._soon] if self._soon else [])):
             unsubscribe()
-        self._unsubscribe, self._soon = [], {}
+        self._unsubscribe, self._soon = [], None
         for task in tuple(self._tasks):
             task.cancel()
         if self._tasks:
@@ -322,6 +330,11 @@ class BookingEngine:
         """Return how many events of a unit's calendar are no bookings that can be read."""
         look = self._looks.get(unit_id)
         return 0 if look is None or look.reading is None else len(look.reading.unreadable)
+
+    def calendar_is_read(self, unit_id: UnitId) -> bool | None:
+        """Tell whether a unit's calendar answered last time; None before the first look."""
+        look = self._looks.get(unit_id)
+        return None if look is None else look.reading is not None
 
     def troubles(self) -> tuple[Trouble, ...]:
         """Return the bookings of which the key does not come into being."""
@@ -426,21 +439,32 @@ class BookingEngine:
     # Calendars
 
     @callback
-    def _async_look_soon(self, unit_id: UnitId) -> None:
-        """Look at the calendars once the changes of one have come to rest.
-
-        All of them, since a booking may have moved from one to the other.
-        """
-        if (cancel := self._soon.pop(unit_id, None)) is not None:
-            cancel()
+    def _async_look_soon(self, unit_ids: Iterable[UnitId]) -> None:
+        """Look at calendars that have written their states, all that do so together at once."""
+        self._written.update(unit_ids)
+        if self._soon is not None:
+            return
 
         @callback
         def look(_: datetime) -> None:
-            self._soon.pop(unit_id, None)
-            self._spawn(self._async_look_at_all(), "calendars")
+            written, self._written, self._soon = self._written, set(), None
+            self._spawn(self._async_look_at_written(written), "calendars")
 
         job = HassJob(look, cancel_on_shutdown=True)
-        self._soon[unit_id] = async_call_later(self._hass, READ_AFTER_CHANGE, job)
+        self._soon = async_call_later(self._hass, READ_AFTER_CHANGE, job)
+
+    async def _async_look_at_written(self, unit_ids: Collection[UnitId]) -> None:
+        """Look at calendars that have written their states, and at all once there is news in one.
+
+        At all, since a booking may have moved from one to the other. Mostly there is none: many
+        write the same state every minute.
+        """
+        before = {unit_id: self._looks.get(unit_id) for unit_id in unit_ids}
+        looks = await self._async_looks(unit_ids)
+        known = self._store.known
+        _, is_news = await self._hass.async_add_executor_job(_believed_after, known, looks)
+        if is_news or any(_says_else(before[look.unit_id], look.looked) for look in looks):
+            await self._async_look_at_all()
 
     async def _async_look_at_all(self) -> None:
         """Look at every calendar, then compare."""
@@ -450,10 +474,14 @@ class BookingEngine:
 
     async def _async_look_and_compare(self, unit_ids: Iterable[UnitId]) -> None:
         """Look at calendars, keep what is believed of them now, then compare."""
-        looks = await asyncio.gather(*(self._async_look(unit_id) for unit_id in unit_ids))
+        looks = await self._async_looks(unit_ids)
         async with self._keeping:
             await self._async_believe(looks)
         await self._async_compare()
+
+    async def _async_looks(self, unit_ids: Iterable[UnitId]) -> list[_Look]:
+        """Look at calendars."""
+        return await asyncio.gather(*map(self._async_look, unit_ids))
 
     async def _async_look(self, unit_id: UnitId) -> _Look:
         """Look at a calendar; each at one time only once."""
@@ -551,6 +579,7 @@ class BookingEngine:
             wanted, actions = await self._hass.async_add_executor_job(
                 self._planned, records, now, circumstances
             )
+            self.wanted = wanted
             wanting = {key.booking_id for key in wanted}
             self._forget_solved(wanting, records.values())
             for about, under_way in self._busy.items():
@@ -604,14 +633,19 @@ class BookingEngine:
     def _unknown_units(self) -> frozenset[UnitId]:
         """Return the units of which not all bookings are known."""
         calendars = self._store.known.calendars
-        return frozenset(
+        return frozenset(self.unreadable_units).union(
             unit_id
             for unit_id, unit in self.units.items()
             if unit.calendar is not None and not calendars.get(unit_id, CalendarMemory()).settled
         )
 
     def _is_allowed(self, action: KeyAction, records: Mapping[KeyId, KeyRecord]) -> bool:
-        """Tell whether the site lets something be done: while it is off, no access is given."""
+        """Tell whether the site lets something be done: while it is off, no access is given.
+
+        While the ledger or the clock may be wrong, nothing at all is done for bookings.
+        """
+        if self._keys.manager.read_only is not None:
+            return False
         if self._is_active():
             return True
         match action:
@@ -688,12 +722,13 @@ class BookingEngine:
             told = {
                 booking_id: booking
                 for booking_id, booking in known.told.items()
-                if now - booking.ends_at < KEPT_AFTER_END and booking.unit_id in self.units
+                if now - booking.ends_at < KEPT_AFTER_END
+                and (booking.unit_id in self.units or booking.unit_id in self.unreadable_units)
             }
             calendars = {
                 unit_id: memory
                 for unit_id, memory in known.calendars.items()
-                if self._has_calendar(unit_id)
+                if self._has_calendar(unit_id) or unit_id in self.unreadable_units
             }
             is_same = len(told) == len(known.told) and len(calendars) == len(known.calendars)
             if self._closed or (is_same and not self._store.is_behind):
@@ -736,6 +771,11 @@ def _believed_after(known: KnownBookings, looks: Iterable[_Look]) -> tuple[Known
         is_news = is_news or _as_when_seen(before, memory) != memory
         calendars[look.unit_id] = memory
     return KnownBookings(told=told, calendars=calendars), is_news
+
+
+def _says_else(before: Looked | None, after: Looked) -> bool:
+    """Tell whether a look at a calendar shows something else than the one before."""
+    return before is None or before.reading != after.reading
 
 
 def _as_when_seen(before: CalendarMemory, after: CalendarMemory) -> CalendarMemory:

@@ -68,6 +68,7 @@ from .units import (
     CONF_STATUS_WITHOUT_STATUS,
     CONF_UNIT_STRATEGY,
     SUBENTRY_UNIT,
+    UNREADABLE,
     unit_from,
     unit_subentries,
 )
@@ -140,6 +141,11 @@ _KEYS: Final = vol.Schema(
     }
 )
 
+_CHECKS_IN: Final = {vol.Required(CONF_CHECKS_IN, default=True): BooleanSelector()}
+
+_KEYS_ONLY: Final = _KEYS.extend(_CHECKS_IN)
+"""The form of keys where they are all there is."""
+
 _OPENING: Final = vol.Schema(
     {
         vol.Required(
@@ -155,9 +161,8 @@ _OPENING: Final = vol.Schema(
             multiple=True,
         ),
         vol.Required(CONF_OPENS_BEFORE, default=15): _number(24 * 60, "min"),
-        vol.Required(CONF_CHECKS_IN, default=True): BooleanSelector(),
     }
-)
+).extend(_CHECKS_IN)
 
 _EVENTS: Final = vol.Schema(
     {
@@ -209,6 +214,8 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
         if not self._chosen:
             subentry = self._get_reconfigure_subentry()
             self._name, self._chosen = subentry.title, dict(subentry.data)
+            if not self._is_readable():
+                self._chosen = {}
         return await self._async_ask_unit("reconfigure", user_input)
 
     async def _async_ask_unit(
@@ -254,6 +261,8 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
         self._chosen.pop(CONF_CALENDAR, None)
         if calendar is not None:
             self._chosen[CONF_CALENDAR] = calendar
+        if not AccessMode(typed[CONF_MODE]).opens_remotely:
+            self._chosen.pop(CONF_OPENING_STATUSES, None)  # or it may rule out to check in by PIN
 
     def _check_doors(self, data: SaltoKsData, doors: Collection[DoorId], mode: AccessMode) -> None:
         """Refuse doors that the mode does not fit."""
@@ -294,13 +303,13 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
     ) -> SubentryFlowResult:
         """Ask how keys are made."""
         optional = (CONF_LEAD_HOURS, CONF_PIN_LENGTH)
-
-        async def go_on() -> SubentryFlowResult:
-            if AccessMode(self._chosen[CONF_MODE]).opens_remotely:
-                return await self.async_step_opening()
-            return await self._async_events_or_end()
-
-        return await self._async_ask("keys", _KEYS, user_input, go_on, optional)
+        if AccessMode(self._chosen[CONF_MODE]).opens_remotely:
+            return await self._async_ask(
+                "keys", _KEYS, user_input, self.async_step_opening, optional
+            )
+        return await self._async_ask(
+            "keys", _KEYS_ONLY, user_input, self._async_events_or_end, optional
+        )
 
     async def async_step_opening(
         self, user_input: Mapping[str, Any] | None = None
@@ -388,6 +397,14 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
     def _unit(self) -> Unit:
         """Return the unit as it is chosen so far. Raises BookingRefusedError."""
         return unit_from(_NEW, self._name, self._chosen, str(self.hass.config.time_zone))
+
+    def _is_readable(self) -> bool:
+        """Tell whether what is kept of a unit makes sense."""
+        try:
+            self._unit()
+        except UNREADABLE:
+            return False
+        return True
 
     def _end(self) -> SubentryFlowResult:
         """Keep the unit."""

@@ -6,9 +6,12 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.helpers import config_validation as cv
+import voluptuous as vol
 
+from .const import LOGGER
 from .domain.bookings import (
     AccessMode,
+    BookingRefusedError,
     BookingRules,
     BookingStatus,
     KeyTemplate,
@@ -40,6 +43,16 @@ CONF_STATUS_WITHOUT_STATUS: Final = "status_without_status"
 CONF_OPENING_STATUSES: Final = "opening_statuses"
 CONF_OPENS_BEFORE: Final = "opens_minutes_before"
 CONF_CHECKS_IN: Final = "checks_in_on_opening"
+
+UNREADABLE: Final = (
+    AttributeError,
+    BookingRefusedError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    vol.Invalid,
+)
+"""What reading a unit may end with that no form of this version has written."""
 
 
 def unit_from(unit_id: UnitId, name: str, data: Mapping[str, Any], zone: str) -> Unit:
@@ -95,13 +108,20 @@ def unit_subentries(entry: ConfigEntry[Any]) -> list[ConfigSubentry]:
 def units_of(entry: ConfigEntry[Any], zone: str) -> dict[UnitId, Unit]:
     """Return the units of an entry whose guests come and go in this zone.
 
-    Raises BookingRefusedError for one that no form of ours has written.
+    One that no form of ours has written is left out, since it must not keep the others from
+    working.
     """
-    return {
-        unit_id: unit_from(unit_id, subentry.title, subentry.data, zone)
-        for subentry in unit_subentries(entry)
-        for unit_id in (UnitId(subentry.subentry_id),)
-    }
+    read = {UnitId(one.subentry_id): _read(one, zone) for one in unit_subentries(entry)}
+    return {unit_id: unit for unit_id, unit in read.items() if unit is not None}
+
+
+def _read(subentry: ConfigSubentry, zone: str) -> Unit | None:
+    """Read a unit; None where that cannot be done."""
+    try:
+        return unit_from(UnitId(subentry.subentry_id), subentry.title, subentry.data, zone)
+    except UNREADABLE as err:
+        LOGGER.error("The unit %s cannot be read: %s", subentry.title, err)
+        return None
 
 
 def _time(data: Mapping[str, Any], key: str, usual: time) -> time:

@@ -542,13 +542,23 @@ def test_booking_that_is_known_of_a_unit_that_is_not() -> None:
     assert world.do() == [("issue", "stay cabin", "issued_before")]
 
 
-def test_booking_that_is_cancelled_in_a_unit_that_is_not_known() -> None:
-    """It waits until the calendar was read well: the unit's keys are left alone."""
-    cancelled = [a_booking(status=BookingStatus.CANCELLED)]
-    world = world_of(a_record(), bookings=cancelled, unknown_units={PITCH})
-    assert world.told() == []
-    world.unknown_units = ()
-    assert world.told() == [("revoke", KEY, "booking_cancelled")]
+@pytest.mark.parametrize(
+    ("status", "done"),
+    [
+        (BookingStatus.CANCELLED, [("revoke", KEY, "booking_cancelled")]),
+        (BookingStatus.COMPLETED, [("revoke", KEY, "booking_completed")]),
+        (BookingStatus.PENDING, [("suspend", KEY, "booking_pending")]),
+    ],
+)
+def test_status_that_is_told_of_a_unit_that_is_not_known(status: BookingStatus, done: Told) -> None:
+    """What is said of a booking is done at once; keys of others of its unit are left alone."""
+    world = world_of(
+        a_record(7),
+        a_record(8, booking_id=BookingId("unheard of")),
+        bookings=[a_booking(status=status)],
+        unknown_units={PITCH},
+    )
+    assert world.told() == done
 
 
 # What goes wrong
@@ -881,8 +891,9 @@ def test_nobody_waits_in_vain(world: World) -> None:
 @given(world=worlds())
 @settings(deadline=None, max_examples=200)
 def test_what_is_left_alone(world: World) -> None:
-    """Keys by hand are not touched, and none is taken from a unit that is not known."""
+    """Keys by hand are not touched, and none is taken of which nothing is known."""
     before = dict(world.recorded)
+    heard_of = {(one.booking_id, one.unit_id) for one in world.bookings}
     for action in world.plan():
         if isinstance(action, Issue):
             continue
@@ -890,7 +901,8 @@ def test_what_is_left_alone(world: World) -> None:
         assert record.unit_id is not None
         assert record.status not in NOT_THERE
         if isinstance(action, Revoke):
-            assert record.unit_id not in world.unknown_units
+            is_known = (record.booking_id, record.unit_id) in heard_of
+            assert is_known or record.unit_id not in world.unknown_units
             assert not record.window.is_over(world.now)
         if isinstance(action, Resume):
             assert action.key_id not in world.by_hand

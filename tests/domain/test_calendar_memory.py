@@ -781,6 +781,18 @@ def test_booking_that_moves_to_another_unit() -> None:
     assert where(pitch, cabin) == [CABIN]
 
 
+def test_all_bookings_move_to_another_unit() -> None:
+    """A calendar that is suspect, being empty, loses those that came up elsewhere, and no other."""
+    pitch, cabin = two_feeds(FULL, (VISSER,))
+    cabin.read(VISSER, JANSEN, DE_VRIES)
+    assert pitch.read() == all_of("confirmed", *FULL)
+    assert where(pitch, cabin) == [CABIN]
+    left = [one for one in believed([pitch.memory, cabin.memory]) if one.unit_id == PITCH]
+    assert [one.label for one in left] == ["Bakker"]
+    pitch.read(*FULL)
+    assert where(pitch, cabin) == [CABIN, PITCH]
+
+
 def test_booking_that_moves_back_later() -> None:
     """The same holds the other way round."""
     pitch, cabin = two_feeds(FULL, (VISSER,))

@@ -52,9 +52,28 @@ from .keys import (
     opens,
     passing,
 )
-from .support import DOMAIN, GATE, LAUNDRY, entity_id, opened as stands_open, restarted
+from .support import (
+    DOMAIN,
+    GATE,
+    LAUNDRY,
+    door,
+    entity_id,
+    go_on,
+    opened as stands_open,
+    restarted,
+)
 from .test_full_disk import empty_disk, fill_disk
-from .units import CABIN, PITCH, add_unit, device_of, local_calendar, tell, unit_id_of, write_event
+from .units import (
+    CABIN,
+    NO_KEYPAD,
+    PITCH,
+    add_unit,
+    device_of,
+    local_calendar,
+    tell,
+    unit_id_of,
+    write_event,
+)
 from .watching import act, pass_by, shown, stand_still, until
 
 __all__ = ["hass_config_dir", "hass_storage"]
@@ -199,27 +218,35 @@ async def test_moved_to_another_unit(
     assert ("change", "the booking is of another unit") in await reasons(hass, entry)
 
 
+@pytest.mark.parametrize("others", [(), ("R2", "R3")], ids=["one of several", "all three"])
 async def test_moved_between_calendars(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    entry: ENTRY,
+    others: tuple[str, ...],
 ) -> None:
-    """An event that goes from the calendar of one unit to that of another keeps its PIN."""
+    """Events that go from the calendar of one unit to that of another keep their keys at once."""
     feeds = [await add_feed(hass, name) for name in ("Feed", "Other")]
     await add_unit(hass, sim, entry, calendar=feeds[0].entity_id)
     await add_unit(hass, sim, entry, "Pitch 13", doors=(LAUNDRY,), calendar=feeds[1].entity_id)
-    feeds[0].write("Family Jansen", START, END, uid="R1")
-    feeds[0].write("Family Pieters", START, END, uid="R2")
-    feeds[1].write("Family de Vries", END, END + LONG, uid="R3")
+    for uid in ("R1", "R2", "R3"):
+        feeds[0].write(uid, START, END)
+    feeds[1].write("R4", END, END + LONG)
     await minutes_pass(hass, freezer, 11)
     mine = {key["label"]: key for key in await keys(hass, entry)}
-    feeds[0].drop("R1")
-    feeds[1].write("Family Jansen", START, END, uid="R1")
-    await minutes_pass(hass, freezer, 11)
-    after = {key["label"]: key for key in await keys(hass, entry)}
-    assert {name: key["key_id"] for name, key in after.items()} == {
-        name: key["key_id"] for name, key in mine.items()
-    }
-    pin = (await ask(hass, entry, "get_pin", key_id=mine["Family Jansen"]["key_id"]))["pin"]
-    assert openings(sim, pin, (GATE, CABIN, LAUNDRY), at=START + HOUR) == [False, False, True]
+    for uid in ("R1", *others):
+        feeds[0].drop(uid)
+        feeds[1].write(uid, START, END)
+    for minutes in (6, 15):
+        await minutes_pass(hass, freezer, minutes)
+        after = {key["label"]: key["key_id"] for key in await keys(hass, entry)}
+        assert after == {label: key["key_id"] for label, key in mine.items()}
+    for uid in ("R1", "R2"):
+        pin = (await ask(hass, entry, "get_pin", key_id=mine[uid]["key_id"]))["pin"]
+        has_moved = uid in {"R1", *others}
+        opened = openings(sim, pin, (GATE, CABIN, LAUNDRY), at=START + HOUR)
+        assert opened == [not has_moved, not has_moved, has_moved]
 
 
 @pytest.mark.parametrize("at", [MORNING + HOUR, START + HOUR], ids=["before", "during"])
@@ -323,10 +350,15 @@ async def test_recurring(
 # Status
 
 
+@pytest.mark.parametrize("status", ["confirmed", "checked_in"])
 async def test_pending(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    entry: ENTRY,
+    status: str,
 ) -> None:
-    """A pending booking has no key; one that goes back to it has no effect until confirmed."""
+    """A pending booking has no key; one that goes back to it has no effect until it is sure."""
     await add_unit(hass, sim, entry, **MARGINS)
     times: dict[str, Any] = {"starts_at": START, "ends_at": END}
     await tell(hass, entry, status="pending", **times)
@@ -339,7 +371,7 @@ async def test_pending(
     await minutes_pass(hass, freezer, 1)
     assert (await only_key(hass, entry))["status"] == "suspended"
     assert not opens(sim, key["pin"], at=START)
-    await tell(hass, entry, **times)
+    await tell(hass, entry, status=status, **times)
     await minutes_pass(hass, freezer, 1)
     again = await only_key(hass, entry)
     assert (again["status"], again["pin"]) == ("set", key["pin"])
@@ -390,6 +422,44 @@ async def test_tentative_event(
     assert not opens(sim, key["pin"], at=START)
 
 
+async def test_status_told_of_an_event(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    feed: FeedCalendar,
+    entry: ENTRY,
+) -> None:
+    """A guest of a calendar who has left is completed by the action, and stays so."""
+    key = await only_key(hass, entry)
+    booking = await tell(hass, entry, key["booking_id"], status="completed")
+    assert booking["source"] == "calendar"
+    assert booking["starts_at"] == START.isoformat()
+    assert not opens(sim, key["pin"], at=START)
+    await minutes_pass(hass, freezer, 11)
+    assert await keys(hass, entry) == []
+
+
+async def test_status_told_before_the_calendar_is_known(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    feed: FeedCalendar,
+    entry: ENTRY,
+) -> None:
+    """What a person says of a booking is done at once, though its calendar was never read."""
+    feed.write("Family Pieters", END, END + LONG)
+    await minutes_pass(hass, freezer, 6)
+    found = {key["label"]: key for key in await keys(hass, entry)}
+    await hass.config_entries.async_unload(entry.entry_id)
+    path_of(hass, f"salto_ks.bookings.{sim.site_id}").unlink()
+    feed.answer = TimeoutError()
+    await hass.config_entries.async_setup(entry.entry_id)
+    await minutes_pass(hass, freezer, 6)
+    assert len(await keys(hass, entry)) == 2
+    await tell(hass, entry, found["Family Jansen"]["booking_id"], status="completed")
+    assert [key["label"] for key in await keys(hass, entry)] == ["Family Pieters"]
+
+
 async def test_first_use_checks_in(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
 ) -> None:
@@ -419,12 +489,14 @@ async def test_first_use_checks_in(
     assert (await only_key(hass, entry))["status"] == "set"
 
 
+async def test_door_without_a_keypad(hass: HomeAssistant, sim: Simulator, entry: ENTRY) -> None:
+    """Of a unit for both ways the key has the doors at which a PIN can be typed."""
+    await add_unit(hass, sim, entry, doors=(GATE, NO_KEYPAD), mode="both")
+    await tell(hass, entry)
+    assert (await only_key(hass, entry))["doors"] == [door(hass, sim, GATE)]
+
+
 # Calendars in trouble
-
-
-def empty_answer(feed: FeedCalendar) -> None:
-    """Have a calendar say that there is nothing."""
-    feed.events = []
 
 
 @pytest.mark.parametrize(
@@ -595,6 +667,33 @@ async def test_slow_calendar(
     await minutes_pass(hass, freezer, 1)
     assert [key["status"] for key in await keys(hass, entry)] == ["set", "set"]
     assert feed.reads == reads + 1
+
+
+async def test_calendars_that_write_their_states(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    entry: ENTRY,
+    feed: FeedCalendar,
+) -> None:
+    """A written state has its calendar read, once; only news in one has the others read too."""
+    other = await add_feed(hass, "Other")
+    await add_unit(hass, sim, entry, "Hall", doors=(LAUNDRY,), calendar=other.entity_id)
+    await minutes_pass(hass, freezer, 21)
+
+    async def reads_of(*writing: FeedCalendar) -> tuple[int, int]:
+        before = feed.reads, other.reads
+        for calendar in writing:
+            calendar.async_write_ha_state()
+        await go_on(hass, freezer, 3)
+        return feed.reads - before[0], other.reads - before[1]
+
+    assert await reads_of(feed, other, feed) == (1, 1)
+    assert await reads_of(feed) == (1, 0)
+    feed.write("Family Visser", END + HOUR, END + 2 * HOUR)
+    assert await reads_of(feed) == (2, 1)
+    assert [one["label"] for one in await bookings(hass)] == ["Family Jansen", "Family Visser"]
+    assert await reads_of(feed) == (1, 0)
 
 
 async def test_read_that_is_overtaken(
@@ -836,6 +935,29 @@ async def test_unit_deleted(
     assert await keys(hass, entry) == []
 
 
+async def test_unit_that_makes_no_sense(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
+) -> None:
+    """A unit that cannot be read costs no key, neither its own nor one of another unit."""
+    unit_id = await add_unit(hass, sim, entry, **MARGINS)
+    await add_unit(hass, sim, entry, "Pitch 13", **MARGINS)
+    times: dict[str, Any] = {"starts_at": START, "ends_at": END}
+    await tell(hass, entry, **times)
+    await tell(hass, entry, "R2", unit="Pitch 13", **times)
+    subentry = entry.subentries[unit_id]
+    whole = dict(subentry.data)
+    for data in (whole | {"mode": "by magic"}, whole):
+        hass.config_entries.async_update_subentry(entry, subentry, data=data)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        await minutes_pass(hass, freezer, 6)
+        found = {one["booking_id"]: one for one in await keys(hass, entry)}
+        assert set(found) == {"R1", "R2"}
+        is_read = data == whole
+        assert [one["booking_id"] for one in await bookings(hass)] == ["R1", "R2"][not is_read :]
+    pin = (await ask(hass, entry, "get_pin", key_id=found["R1"]["key_id"]))["pin"]
+    assert edges(sim, found["R1"], keypad_pin=pin) == INSIDE_ONLY
+
+
 # Restarts, disks
 
 
@@ -896,8 +1018,13 @@ async def test_down_over_check_out(
 
 @pytest.mark.parametrize(
     "damage",
-    ["{", '{"data": {"bookings": {"told": [{"booking_id": 7}], "calendars": {}}}}', "[]"],
-    ids=["no json", "no booking", "a list"],
+    [
+        "{",
+        '{"data": {"bookings": {"told": [{"booking_id": 7}], "calendars": {}}}}',
+        '{"data": {"told": 1}}',
+        "[]",
+    ],
+    ids=["no json", "no booking", "no bookings", "a list"],
 )
 async def test_damaged_file(
     hass: HomeAssistant,

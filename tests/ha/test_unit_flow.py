@@ -10,7 +10,11 @@ from homeassistant.components.calendar.const import DATA_COMPONENT
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
-from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers import (
+    device_registry as dr,
+    entity_registry as er,
+    issue_registry as ir,
+)
 from homeassistant.setup import async_setup_component
 import pytest
 
@@ -208,6 +212,23 @@ async def test_forms_offer_what_a_unit_is_without_them(
         calendar=calendar,
         mode=unit.mode,
     )
+
+
+async def test_pin_only_unit_may_leave_the_status_alone(hass: HomeAssistant, entry: Entry) -> None:
+    """Whether the first opening checks in is asked of every unit, as a PIN opens too."""
+    unit_id = await make_unit(hass, entry, {"keys": {**KEYS, "checks_in_on_opening": False}})
+    assert not units_of(entry, "UTC")[unit_id].rules.checks_in_on_opening  # type: ignore[index] # as kept
+
+
+async def test_unit_that_becomes_pin_only(hass: HomeAssistant, entry: Entry) -> None:
+    """What was chosen for remote opening is in the way of nothing where there is none."""
+    forms = {"opening": {"opening_statuses": ["confirmed"], "checks_in_on_opening": False}}
+    unit_id = await make_unit(hass, entry, forms, mode="both")
+    result = await start_change(hass, entry, unit_id)
+    result = await fill_unit(hass, result, unit_input(mode="pin"))
+    result = await fill_unit(hass, result, {**KEYS, "checks_in_on_opening": True})
+    assert result["type"] is FlowResultType.ABORT
+    assert units_of(entry, "UTC")[unit_id].rules.checks_in_on_opening  # type: ignore[index] # as kept
 
 
 # The first form
@@ -626,6 +647,34 @@ async def test_unit_may_keep_its_name_and_not_take_another(
     assert (result["step_id"], result["errors"]) == ("reconfigure", {"name": "unit_name_taken"})
     result = await go_through(hass, await fill_unit(hass, result, unit_input()))
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"doors": []}, {"mode": "by magic"}, {"check_in": "noon"}, {"ignore_patterns": [7]}],
+    ids=str,
+)
+async def test_unit_that_makes_no_sense(
+    hass: HomeAssistant, entry: Entry, damage: dict[str, Any]
+) -> None:
+    """One that nobody has entered like that keeps no site from loading, and is asked for anew."""
+    unit_id, other = await make_unit(hass, entry), await make_unit(hass, entry, name="Pitch 13")
+    before = data_of(entry)
+    hass.config_entries.async_update_subentry(
+        entry, entry.subentries[unit_id], data={**before, **damage}
+    )
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert entry.state is ConfigEntryState.LOADED
+    assert list(units_of(entry, "UTC")) == [other]
+    issue = ir.async_get(hass).async_get_issue("salto_ks", f"units_unreadable_{entry.entry_id}")
+    assert issue is not None
+    assert issue.translation_placeholders == {"site": entry.title, "units": PITCH}
+
+    result = await start_change(hass, entry, unit_id)
+    assert prefilled(result) == {"name": PITCH, "doors": []}
+    await go_through(hass, await fill_unit(hass, result, unit_input()))
+    assert data_of(entry) == before
+    assert issue.issue_id not in {key for _, key in ir.async_get(hass).issues}
 
 
 async def test_doors_are_known_by_more_than_their_names(

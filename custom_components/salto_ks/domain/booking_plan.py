@@ -165,7 +165,8 @@ class Circumstances:
     units: Collection[UnitId]
     """Those that exist."""
     unknown_units: Collection[UnitId] = ()
-    """Those of which not all bookings are known; none of their keys is taken away."""
+    """Those of which not all bookings are known; keys of bookings of theirs that nobody has heard
+    of are left alone."""
     bookings: Collection[Booking]
     """All that are known, also those that want no key: they tell why one is taken back."""
     by_hand: Collection[KeyId]
@@ -333,8 +334,13 @@ class _Case:
                 yield record
 
     def _is_left_alone(self, record: KeyRecord) -> bool:
-        """Tell whether a key that nobody is known to want stays as it is."""
-        return record.unit_id is None or record.unit_id in self.circumstances.unknown_units
+        """Tell whether a key that nobody is known to want stays as it is.
+
+        What was said of a booking counts, however little else is known of its unit.
+        """
+        unit_id = record.unit_id
+        is_unheard_of = (self.booking_id, unit_id) not in self.statuses
+        return unit_id is None or (unit_id in self.circumstances.unknown_units and is_unheard_of)
 
     def _pairs(self) -> list[tuple[DesiredKey, KeyRecord]]:
         """Find for each key that is wanted the oldest one that there is.

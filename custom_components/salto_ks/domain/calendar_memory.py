@@ -86,7 +86,8 @@ class Remembered:
     misses: int = 0
     """Good reads in a row that ought to have had it."""
     missed_at: datetime | None = None
-    """When the last of them was."""
+    """When the last read was that ought to have had it and had not, be it counted or not; None
+    where the last one had it."""
 
     @property
     def is_there(self) -> bool:
@@ -177,8 +178,9 @@ def with_booking(memory: CalendarMemory, booking: Booking) -> CalendarMemory:
 def believed(memories: Iterable[CalendarMemory]) -> tuple[Booking, ...]:
     """Return the bookings of several calendars, once each that has moved between them.
 
-    It has when it is missing where it was, and came up elsewhere since. A booking that is in two
-    calendars, or that two units read from one, is in both.
+    It has when it is missing where it was, and came up elsewhere since: that is believed even of a
+    calendar which is suspect as it is suddenly empty. A booking that is in two calendars, or that
+    two units read from one, is in both.
     """
     events = sorted((event for memory in memories for event in memory.events), key=_by_booking)
     return tuple(
@@ -195,13 +197,15 @@ def _by_booking(event: Remembered) -> tuple[str, str]:
 def _where_they_are(alike: list[Remembered]) -> Iterator[Remembered]:
     """Yield the events of one booking, but for where it is not any more."""
     for event in alike:
-        if not (event.misses and any(_came_up_since(event, other) for other in alike)):
+        is_missing = event.missed_at is not None
+        if not (is_missing and any(_came_up_since(event, other) for other in alike)):
             yield event
 
 
 def _came_up_since(event: Remembered, other: Remembered) -> bool:
     """Tell whether a booking that is missing in one calendar is newly in another."""
-    return other.is_there and not other.misses and other.first_seen_at > event.last_seen_at
+    is_seen = other.is_there and other.missed_at is None
+    return is_seen and other.first_seen_at > event.last_seen_at
 
 
 def _said_here(event: Remembered, booking: Booking) -> Remembered:
@@ -241,6 +245,8 @@ def _after_good_read(memory: CalendarMemory, read: GoodRead, now: datetime) -> C
     if emptiness is None or emptiness.is_long:
         is_sure = read.trusted or emptiness is not None
         after |= {event.identity: _missed(event, now, is_sure=is_sure) for event in missing}
+    else:
+        after |= {event.identity: replace(event, missed_at=now) for event in missing}
     taken = {event.booking.booking_id for event in memory.events}
     for name, event in seen.items():
         before = known.get(moved.get(name, name))
