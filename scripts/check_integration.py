@@ -162,7 +162,10 @@ def imported_modules(source: str) -> Iterator[str]:
 
 
 def check_code(folder: Path, manifest: Json) -> Problems:
-    """Check imports of other integrations against the manifest, and CONFIG_SCHEMA."""
+    """Check imports of other integrations against the manifest, and CONFIG_SCHEMA.
+
+    A platform for another integration is loaded by it, and may import it.
+    """
     free = ALWAYS_LOADED | {
         *manifest.get("dependencies", []),
         *manifest.get("after_dependencies", []),
@@ -171,7 +174,7 @@ def check_code(folder: Path, manifest: Json) -> Problems:
     for path in sorted(folder.rglob("*.py")):
         for module in imported_modules(path.read_text(encoding="utf-8")):
             match module.split("."):
-                case ["homeassistant", "components", name, *_] if name not in free:
+                case ["homeassistant", "components", name, *_] if name not in {*free, path.stem}:
                     yield f"{path.name}: uses {name}, which the manifest does not name"
     init = (folder / "__init__.py").read_text(encoding="utf-8")
     if (

@@ -158,12 +158,12 @@ def today_view(devices: Devices) -> dict[str, Any]:
         for entity_id in (other.entities[kind] for kind in TROUBLE if kind in other.entities):
             so = {"condition": "state", "entity": entity_id, "state": "on"}
             badges.append(badge(entity_id, show_name=True, color="red", visibility=[so]))
-    windows = [unit.entities["calendar.keys"] for unit in devices.units]
-    happened = [
-        door.entities["event.access"] for door in devices.doors if "event.access" in door.entities
+    windows = [
+        other.entities["calendar.keys"] for other in site if "calendar.keys" in other.entities
     ]
+    locks = [door.entities["lock.lock"] for door in devices.doors]
     calendar: Card = {"type": "calendar", "entities": windows, "initial_view": "listWeek"}
-    log: Card = {"type": "logbook", "target": {"entity_id": happened}, "hours_to_show": 24}
+    log: Card = {"type": "logbook", "target": {"entity_id": locks}, "hours_to_show": 24}
     wide = {"grid_options": {"columns": "full", "rows": 8}}
     return {
         "title": "Today",

@@ -212,6 +212,11 @@ MISTAKES: list[tuple[str, Callable[[Example], None], str]] = [
         "",
     ),
     (
+        "import of what loads the platform",
+        lambda e: e.text("logbook.py", "from homeassistant.components.logbook.const import x\n"),
+        "",
+    ),
+    (
         "import without dependency",
         lambda e: e.text("sensor.py", "from homeassistant.components.cloud import x\n"),
         "sensor.py: uses cloud, which the manifest does not name",

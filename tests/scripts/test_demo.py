@@ -203,10 +203,9 @@ def test_the_third_view_is_the_day() -> None:
         entity("Campsite", "sensor.active_keys", "4-active_keys"),
         entity("Campsite", "sensor.discrepancies", "4-discrepancies"),
         entity("Campsite", "binary_sensor.left_alone", "4-keys_left_alone"),
-        entity("Gate", "event.gate", "1-access"),
+        entity("Campsite", "calendar.keys", "4-keys"),
         entity("Pitch", "sensor.current", "6-current_booking"),
         entity("Pitch", "binary_sensor.ready", "6-ready"),
-        entity("Pitch", "calendar.keys", "6-keys"),
     ]
     *_, today = dashboard.build(Devices.sort([*DEVICES, device("Pitch")], [*ENTITIES, *more]))[
         "views"
@@ -220,4 +219,4 @@ def test_the_third_view_is_the_day() -> None:
     arrivals, week, doors = (section["cards"] for section in today["sections"])
     assert set(entities_in(arrivals)) == {"sensor.current", "binary_sensor.ready"}
     assert week[-1]["entities"] == ["calendar.keys"]
-    assert doors[-1]["target"] == {"entity_id": ["event.gate"]}
+    assert doors[-1]["target"] == {"entity_id": ["lock.sauna", "lock.gate"]}
