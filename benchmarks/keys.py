@@ -519,6 +519,7 @@ def _new_manager(
         tell=lambda _: None,
         on_login_refused=lambda: None,
         on_pass=_ignore,
+        monotonic=lambda: time.now().timestamp(),
     )
 
 

@@ -13,31 +13,52 @@ from homeassistant.util import dt as dt_util
 
 from .access_cursor import async_get_access_cursors
 from .access_feed import SaltoKsAccessFeed
+from .access_stream import AccessStream
 from .api.access_events import AccessCategory, AccessEvent, AccessMethod
 from .api.models import IqId, SiteId
 from .booking_engine import BookingEngine
 from .booking_services import async_setup_booking_services
 from .booking_store import BookingStore
 from .card import async_offer_card
-from .const import CONF_IQ_ID, CONF_SITE_ID, DOMAIN, LOGGER, SUBENTRY_IQ
+from .const import (
+    CONF_API_URL,
+    CONF_IDENTITY_URL,
+    CONF_IQ_ID,
+    CONF_SITE_ID,
+    DOMAIN,
+    LOGGER,
+    SUBENTRY_IQ,
+)
 from .coordinator import (
     SaltoKsConfigEntry,
     SaltoKsData,
     SaltoKsDoorsCoordinator,
     SaltoKsSiteCoordinator,
 )
+from .denials import Denials
 from .desk import async_setup_desk
 from .devices import SiteDevices, async_device_ids
 from .domain.ids import PersonId
 from .door_commands import DoorCommands
+from .door_events import DoorEvents
 from .door_facts import conditions_from, facts_from, keypads_from, zones_from
+from .explain_services import async_setup_explain_services
 from .iq_credential import IqKey
 from .iq_vault import async_get_iq_vault
-from .issues import BookingIssues, DefaultCodeIssue, IqIssues, KeyIssues, async_remove_issues
+from .issues import (
+    BookingIssues,
+    DefaultCodeIssue,
+    IqIssues,
+    KeyIssues,
+    ReconciliationIssues,
+    async_remove_issues,
+)
 from .keys.ledger import async_get_ledger
 from .keys.pin_cipher import async_get_pin_cipher
+from .seat_outlook import SeatOutlook
 from .services import async_setup_services
-from .session import async_create_session, create_client_from
+from .session import async_create_session, create_client_from, server_url_error, stream_url_of
+from .site_issues import SiteIssues
 from .site_keys import SiteKeys
 from .site_state import async_get_site_states
 from .storage import StorageError
@@ -61,14 +82,21 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Offer the actions, and the front desk with its card."""
     async_setup_services(hass)
     async_setup_booking_services(hass)
+    async_setup_explain_services(hass)
     async_setup_desk(hass)
     await async_offer_card(hass)
     return True
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:
-    """Connect to the site, read it once, and bring up its doors."""
+    """Connect to the site, read it once, and bring up its doors.
+
+    What is changed in the entry meanwhile, as a unit that is deleted, counts from the next load,
+    which then follows at once.
+    """
+    entry.async_on_unload(entry.add_update_listener(_async_reload))
     site_id = SiteId(entry.data[CONF_SITE_ID])
+    _check_servers(entry)
     try:
         vault = await async_get_iq_vault(hass)
         states = await async_get_site_states(hass)
@@ -78,7 +106,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
             translation_key="storage_unreadable",
             translation_placeholders={"detail": str(err)},
         ) from err
-    client = create_client_from(async_create_session(hass, auto_cleanup=True), entry.data)
+    session = async_create_session(hass, auto_cleanup=True)
+    client = create_client_from(session, entry.data)
     known = async_device_ids(dr.async_get(hass), entry.entry_id)
     site = SaltoKsSiteCoordinator(hass, entry, client, site_id)
     doors = SaltoKsDoorsCoordinator(hass, entry, client, site_id, known=known)
@@ -121,6 +150,10 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         condition_of=conditions_from(doors),
         is_active=lambda: states.is_active(site_id),
     )
+    seats = SeatOutlook(hass, entry, site=site, ledger=keys.ledger, bookings=engine)
+    await seats.async_begin()
+    cursors = await async_get_access_cursors(hass)
+    feed = SaltoKsAccessFeed(hass, entry, client, site_id, cursors)
     entry.runtime_data = SaltoKsData(
         client=client,
         vault=vault,
@@ -130,7 +163,18 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         site=site,
         keys=keys,
         bookings=engine,
-        feed=SaltoKsAccessFeed(hass, entry, client, site_id, await async_get_access_cursors(hass)),
+        seats=seats,
+        denials=Denials(),
+        feed=feed,
+        stream=AccessStream(
+            hass,
+            client,
+            site_id,
+            session=session,
+            stream_url=stream_url_of(entry.data),
+            feed=feed,
+        ),
+        door_events=DoorEvents(hass, entry),
     )
     devices = SiteDevices(hass, entry)
     await devices.async_begin()
@@ -151,22 +195,49 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
     entry.async_on_unload(site.async_add_listener(site_changed))
     entry.async_on_unload(vault.subscribe(credential_changed))
     issues.async_update()
-    key_issues = KeyIssues(hass, entry)
-    entry.async_on_unload(site.async_add_listener(key_issues.async_update))
+    entry.async_on_unload(doors.async_add_listener(issues.async_update))
     entry.async_on_unload(keys.async_listen(lambda _: site.async_read_soon()))
-    key_issues.async_update()
-    booking_issues = BookingIssues(hass, entry)
-    entry.async_on_unload(engine.async_listen(booking_issues.async_update))
-    booking_issues.async_update()
+    _async_look_after_issues(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     DefaultCodeIssue(hass, entry)
-    entry.async_on_unload(entry.add_update_listener(_async_reload))
     keys.async_start()
     engine.async_start()
-    feed = entry.runtime_data.feed
-    entry.async_on_unload(feed.async_listen(partial(_async_note_uses, hass, keys)))
-    entry.async_create_background_task(hass, feed.async_refresh(), f"{DOMAIN} door log")
+    _async_begin_reading(hass, entry)
     return True
+
+
+def _check_servers(entry: SaltoKsConfigEntry) -> None:
+    """Raise ConfigEntryError for an address that no form would have taken, as one without TLS."""
+    if any(server_url_error(entry.data[key]) for key in (CONF_API_URL, CONF_IDENTITY_URL)):
+        raise ConfigEntryError(translation_domain=DOMAIN, translation_key="server_refused")
+
+
+@callback
+def _async_begin_reading(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
+    """Read the door log from now on, at its own pace and when Salto tells of something live."""
+    data = entry.runtime_data
+    feed, stream = data.feed, data.stream
+    entry.async_on_unload(feed.async_listen(partial(_async_note_uses, data.keys)))
+    entry.async_on_unload(feed.async_listen(data.door_events.async_hear))
+    entry.async_on_unload(feed.async_listen(data.denials.note))
+    entry.async_create_background_task(hass, feed.async_refresh(), f"{DOMAIN} door log")
+    entry.async_on_unload(stream.async_close)
+    entry.async_create_background_task(hass, stream.async_begin(), f"{DOMAIN} live events")
+
+
+@callback
+def _async_look_after_issues(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
+    """Raise what is the matter with keys, bookings and the site, and keep that up to date."""
+    data = entry.runtime_data
+    key_issues, booking_issues = KeyIssues(hass, entry), BookingIssues(hass, entry)
+    entry.async_on_unload(data.site.async_add_listener(key_issues.async_update))
+    key_issues.async_update()
+    entry.async_on_unload(data.bookings.async_listen(booking_issues.async_update))
+    booking_issues.async_update()
+    reconciliation_issues = ReconciliationIssues(hass, entry)
+    entry.async_on_unload(data.keys.async_listen_to_changes(reconciliation_issues.async_update))
+    reconciliation_issues.async_update()
+    SiteIssues(hass, entry).async_begin()
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:
@@ -204,15 +275,12 @@ async def async_remove_config_entry_device(
     return not any(domain == DOMAIN and key in kept for domain, key in device.identifiers)
 
 
-@callback
-def _async_note_uses(hass: HomeAssistant, keys: SiteKeys, events: tuple[AccessEvent, ...]) -> None:
-    """Let the key manager know of PINs that have opened a door."""
+async def _async_note_uses(keys: SiteKeys, events: tuple[AccessEvent, ...]) -> None:
+    """Have the key manager keep which PINs have opened a door, before the log is read on."""
     for event in events:
         opened = event.category == AccessCategory.LOCK_OPENED
         if opened and event.access_by == AccessMethod.PIN_CODE and event.person_id is not None:
-            hass.async_create_background_task(
-                keys.manager.note_use(PersonId(event.person_id), event.at), f"{DOMAIN} first use"
-            )
+            await keys.manager.note_use(PersonId(event.person_id), event.at)
 
 
 async def _async_reload(hass: HomeAssistant, entry: ConfigEntry) -> None:

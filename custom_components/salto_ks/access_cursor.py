@@ -21,6 +21,8 @@ _CURSORS: Final[HassKey[AccessCursors]] = HassKey(f"{DOMAIN}_access_cursors")
 OVERLAP: Final = timedelta(minutes=15)
 """How far before the newest event the log is read again: an offline door tells late (INF)."""
 
+_EARLIEST_YEAR: Final = 2000
+
 _REMEMBERED: Final = 2 * OVERLAP
 """How long ids are remembered. More than the overlap, as two clocks may differ by some of it."""
 
@@ -80,7 +82,7 @@ class AccessCursors:
         """Read the file, and warn about what is not understood in it."""
         try:
             sites = await self._store.async_load_now("sites")
-        except (StorageError, NotImplementedError) as err:
+        except StorageError as err:
             self._warn(str(err))
             return
         if not isinstance(sites, Mapping | None):
@@ -144,10 +146,13 @@ def _cursor_from_json(data: Any) -> AccessCursor:
 
 
 def _instant(text: str) -> datetime:
-    """Read an instant. Raises TypeError or ValueError for another thing, or one without a zone."""
+    """Read an instant. Raises TypeError or ValueError for another thing, or one without a zone.
+
+    One before there was anything to log is none either, since time cannot be counted back from it.
+    """
     instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("an instant has a zone")
+    if instant.tzinfo is None or instant.year < _EARLIEST_YEAR:
+        raise ValueError("not an instant of a door log")
     return instant
 
 

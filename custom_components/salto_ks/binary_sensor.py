@@ -1,4 +1,4 @@
-"""Truths about doors, IQs and units that a person wants to be told of."""
+"""Truths about doors, IQs, units and keys that a person wants to be told of."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,9 +20,11 @@ from .domain.unit_state import ReadinessState
 from .entity import (
     SaltoKsDoorEntity,
     SaltoKsIqEntity,
+    SaltoKsKeysEntity,
     SaltoKsUnitEntity,
     add_doors,
     add_iqs,
+    add_units,
 )
 
 PARALLEL_UPDATES = 0
@@ -105,8 +107,8 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the binary sensors."""
-    for unit_id in entry.runtime_data.bookings.units:
-        async_add_entities([SaltoKsReady(entry, unit_id)], config_subentry_id=unit_id)
+    async_add_entities([SaltoKsKeysLeftAlone(entry)])
+    add_units(entry, async_add_entities, lambda unit: [SaltoKsReady(entry, unit.unit_id)])
 
     def of_door(doors: SaltoKsDoorsCoordinator, lock: Lock) -> list[SaltoKsDoorBinarySensor]:
         return [SaltoKsDoorBinarySensor(doors, lock, description) for description in DOOR_SENSORS]
@@ -169,6 +171,31 @@ class SaltoKsIqBinarySensor(SaltoKsIqEntity, BinarySensorEntity):
             and credential is not None
             and credential.activated
         )
+
+
+class SaltoKsKeysLeftAlone(SaltoKsKeysEntity, BinarySensorEntity):
+    """Whether nothing is done at Salto by itself, because the ledger or the clock may be wrong."""
+
+    _attr_translation_key = "keys_left_alone"
+    _attr_device_class = BinarySensorDeviceClass.PROBLEM
+    _attr_entity_category = EntityCategory.DIAGNOSTIC
+
+    def __init__(self, entry: SaltoKsConfigEntry) -> None:
+        """Belong to the site."""
+        super().__init__(entry, "keys_left_alone")
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """Tell whether it is so."""
+        return self.keys.manager.read_only is not None
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any]:
+        """Return why."""
+        reason = self.keys.manager.read_only
+        return {"reason": None if reason is None else reason.value}
 
 
 class SaltoKsReady(SaltoKsUnitEntity, BinarySensorEntity):

@@ -1,10 +1,10 @@
 """The actions about bookings: tell of one, list them, and open a door for one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from homeassistant.auth.permissions.const import POLICY_CONTROL
+from homeassistant.auth.models import User
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import (
     HomeAssistant,
@@ -20,11 +20,11 @@ import voluptuous as vol
 
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry
-from .domain.bookings import Booking, BookingSource, BookingStatus, Unit
-from .domain.ids import BookingId, UnitId
+from .domain.bookings import ENDED, Booking, BookingSource, BookingStatus, Unit
+from .domain.ids import BookingId, DoorId, UnitId
 from .domain.key_requests import check_doors
 from .door_facts import facts_from
-from .door_ids import doors_named, entity_ids_of
+from .door_ids import doors_beyond, doors_named, entity_ids_of
 from .errors import raised_as_home_assistant_errors
 from .key_actions import (
     ATTR_BOOKING_ID,
@@ -73,6 +73,33 @@ class _Place:
 
     entry: SaltoKsConfigEntry
     unit: Unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Caller:
+    """Who asks to open: a user, or Home Assistant itself, which may do everything."""
+
+    hass: HomeAssistant
+    user: User | None
+    """None for Home Assistant, and for a user who is gone."""
+    is_user: bool
+
+    @property
+    def may_read_labels(self) -> bool:
+        """Tell whether the caller may read what bookings are called: names of guests."""
+        return not self.is_user or (self.user is not None and self.user.is_admin)
+
+    def check(self, doors: Collection[DoorId]) -> None:
+        """Raise ServiceValidationError for a door that the caller may not control."""
+        if not self.is_user:
+            return
+        beyond = [*doors] if self.user is None else doors_beyond(self.hass, self.user, doors)
+        if beyond:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="door_not_yours",
+                translation_placeholders={"door": beyond[0]},
+            )
 
 
 @callback
@@ -168,6 +195,7 @@ class _BookingActions:
     async def open(self, call: ServiceCall) -> ServiceResponse:
         """Open the doors of a booking, if it may be opened for now."""
         entry, booking, unit = self._meant(call.data)
+        caller = await self._caller(call)
         doors = call.data.get(ATTR_DOORS)
         wanted = None if doors is None else doors_named(self._hass, entry, doors)
         opened = await async_open(
@@ -177,33 +205,22 @@ class _BookingActions:
             booking,
             doors=wanted,
             code=call.data.get(ATTR_CODE),
-            may_open=await self._rights(call),
+            may_open=caller.check,
         )
         if not call.return_response:
             return None
+        described = described_booking(self._hass, entry, opened.booking)
         answer: dict[str, Any] = {
-            "booking": described_booking(self._hass, entry, opened.booking),
+            "booking": described if caller.may_read_labels else described | {"label": ""},
             "doors": entity_ids_of(self._hass, opened.doors),
         }
         return answer
 
-    async def _rights(self, call: ServiceCall) -> Any:
-        """Return what raises ServiceValidationError for a door that the caller may not control."""
+    async def _caller(self, call: ServiceCall) -> _Caller:
+        """Return who calls."""
         user_id = call.context.user_id
         user = None if user_id is None else await self._hass.auth.async_get_user(user_id)
-
-        def check(entity_ids: Iterable[str]) -> None:
-            for entity_id in entity_ids:
-                if user_id is not None and (
-                    user is None or not user.permissions.check_entity(entity_id, POLICY_CONTROL)
-                ):
-                    raise ServiceValidationError(
-                        translation_domain=DOMAIN,
-                        translation_key="door_not_yours",
-                        translation_placeholders={"door": entity_id},
-                    )
-
-        return check
+        return _Caller(hass=self._hass, user=user, is_user=user_id is not None)
 
     def _booking(self, place: _Place, data: Mapping[str, Any]) -> Booking:
         """Read the booking that is told. Raises ServiceValidationError, or what a booking does."""
@@ -229,7 +246,11 @@ class _BookingActions:
         )
 
     def _meant(self, data: Mapping[str, Any]) -> tuple[SaltoKsConfigEntry, Booking | None, Unit]:
-        """Return what is to be opened: a booking by its id, or whoever a unit is opened for."""
+        """Return what is to be opened: a booking by its id, or whoever a unit is opened for.
+
+        Two sites, or two units with one calendar, may have bookings of one id. None of them is
+        guessed: that would open the door of somebody else.
+        """
         booking_id, unit = data.get(ATTR_BOOKING_ID), data.get(ATTR_UNIT)
         if booking_id is None and unit is None:
             raise ServiceValidationError(
@@ -238,17 +259,29 @@ class _BookingActions:
         place = None if unit is None else self._place(unit)
         if booking_id is None:
             return place.entry, None, place.unit  # type: ignore[union-attr] # one of both is given
-        entries = self._entries() if place is None else [place.entry]
-        for entry in entries:
-            engine = entry.runtime_data.bookings
-            for booking in engine.bookings(None if place is None else place.unit.unit_id):
-                if booking.booking_id == booking_id:
-                    return entry, booking, engine.units[booking.unit_id]
-        raise ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="booking_unknown",
-            translation_placeholders={"booking_id": booking_id},
-        )
+        found = [
+            (entry, booking)
+            for entry in (self._entries() if place is None else [place.entry])
+            for booking in entry.runtime_data.bookings.bookings(
+                None if place is None else place.unit.unit_id
+            )
+            if booking.booking_id == booking_id
+        ]
+        found = [one for one in found if one[1].status not in ENDED] or found
+        if not found:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="booking_unknown",
+                translation_placeholders={"booking_id": booking_id},
+            )
+        if len(found) > 1:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="booking_ambiguous",
+                translation_placeholders={"booking_id": booking_id},
+            )
+        ((entry, booking),) = found
+        return entry, booking, entry.runtime_data.bookings.units[booking.unit_id]
 
     def _place(self, device_id: str) -> _Place:
         """Return the unit of a device. Raises ServiceValidationError."""

@@ -1,5 +1,6 @@
 """Test the connection, and compare the keys with Salto."""
 
+from functools import partial
 from typing import Any, override
 
 from homeassistant.components.button import ButtonEntity
@@ -11,8 +12,9 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .connection import NoSitesError, SiteNotFoundError, find_sites, survey
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry, SaltoKsCoordinator, SaltoKsSiteCoordinator
+from .domain.bookings import Unit
 from .domain.ids import UnitId
-from .entity import SaltoKsKeysEntity, SaltoKsSiteEntity, SaltoKsUnitEntity
+from .entity import SaltoKsKeysEntity, SaltoKsSiteEntity, SaltoKsUnitEntity, add_units
 from .errors import raised_as_home_assistant_errors
 from .key_actions import async_by
 from .opening import async_open
@@ -28,13 +30,17 @@ async def async_setup_entry(
 ) -> None:
     """Add the buttons."""
     async_add_entities([SaltoKsTestConnection(entry.runtime_data.site), SaltoKsReconcile(entry)])
-    for unit_id, unit in entry.runtime_data.bookings.units.items():
-        buttons: list[ButtonEntity] = []
-        if unit.mode.opens_remotely:
-            buttons.append(SaltoKsOpen(entry, unit_id))
-        if unit.mode.has_pins:
-            buttons.append(SaltoKsReissue(entry, unit_id))
-        async_add_entities(buttons, config_subentry_id=unit_id)
+    add_units(entry, async_add_entities, partial(_buttons, entry))
+
+
+def _buttons(entry: SaltoKsConfigEntry, unit: Unit) -> list[ButtonEntity]:
+    """Return the buttons of a unit."""
+    buttons: list[ButtonEntity] = []
+    if unit.mode.opens_remotely:
+        buttons.append(SaltoKsOpen(entry, unit.unit_id))
+    if unit.mode.has_pins:
+        buttons.append(SaltoKsReissue(entry, unit.unit_id))
+    return buttons
 
 
 class SaltoKsTestConnection(SaltoKsSiteEntity, ButtonEntity):

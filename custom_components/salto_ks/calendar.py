@@ -12,7 +12,7 @@ from homeassistant.util import dt as dt_util
 from .coordinator import SaltoKsConfigEntry
 from .domain.ids import UnitId, number_of
 from .domain.keys import KeyRecord, KeyStatus
-from .entity import SaltoKsKeysEntity, SaltoKsUnitEntity
+from .entity import SaltoKsKeysEntity, SaltoKsUnitEntity, add_units
 
 PARALLEL_UPDATES = 0
 
@@ -26,8 +26,7 @@ async def async_setup_entry(
 ) -> None:
     """Add the calendars."""
     async_add_entities([SaltoKsKeysCalendar(entry)])
-    for unit_id in entry.runtime_data.bookings.units:
-        async_add_entities([SaltoKsUnitCalendar(entry, unit_id)], config_subentry_id=unit_id)
+    add_units(entry, async_add_entities, lambda unit: [SaltoKsUnitCalendar(entry, unit.unit_id)])
 
 
 class SaltoKsKeysCalendar(SaltoKsKeysEntity, CalendarEntity):

@@ -48,6 +48,7 @@ from .session import async_create_session, create_client_from, server_url_error
 from .storage import StorageError
 from .unit_flow import SaltoKsUnitFlow
 from .units import SUBENTRY_UNIT
+from .wording import unmarked
 
 type _Errors = dict[str, str]
 
@@ -184,7 +185,7 @@ class SaltoKsConfigFlow(
             errors=errors,
             description_placeholders={
                 "username": entry.data[CONF_USERNAME],
-                "site": entry.title,
+                "site": unmarked(entry.title),
                 **self._shown_placeholders,
             },
         )
@@ -208,7 +209,7 @@ class SaltoKsConfigFlow(
             step_id="reconfigure",
             data_schema=self.add_suggested_values_to_schema(schema, shown),
             errors=errors,
-            description_placeholders={"site": entry.title, **self._shown_placeholders},
+            description_placeholders={"site": unmarked(entry.title), **self._shown_placeholders},
         )
 
     @override
@@ -230,7 +231,7 @@ class SaltoKsConfigFlow(
             data={key: self._typed[key] for key in kept} | {CONF_SITE_ID: site.id},
             subentries=subentries,
             description=self._outcome(iq),
-            description_placeholders={} if iq is None else {"iq": iq.name},
+            description_placeholders={} if iq is None else {"iq": unmarked(iq.name)},
         )
 
     def _outcome(self, iq: Iq | None) -> str | None:

@@ -28,6 +28,9 @@ CONF_AUDIT_DAYS: Final = "audit_days"
 CONF_FORGET_PINS: Final = "forget_pins"
 CONF_STRATEGY: Final = "strategy"
 CONF_FRONT_DESK: Final = "front_desk"
+CONF_RECONCILE_AT: Final = "reconcile_at"
+CONF_REPAIRED: Final = "repaired"
+CONF_NAME_PEOPLE: Final = "name_people"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class Bounds:
     most: int
 
 
-POLLING_INTERVAL: Final = Bounds(least=15, default=60, most=900)
+POLLING_INTERVAL: Final = Bounds(least=15, default=75, most=900)
 """Seconds between two polls of doors and IQs."""
 
 WRITES_PER_MINUTE: Final = Bounds(least=6, default=120, most=600)
@@ -47,6 +50,9 @@ WRITES_PER_MINUTE: Final = Bounds(least=6, default=120, most=600)
 
 AUDIT_DAYS: Final = Bounds(least=30, default=730, most=3650)
 """Days for which the audit log is kept."""
+
+RECONCILE_AT: Final = "03:30:00"
+"""When keys are compared with Salto each day, on Home Assistant's wall clock."""
 
 SITE_INTERVAL: Final = timedelta(minutes=10)
 
@@ -67,3 +73,9 @@ SERVERS: Final = {
     ),
 }
 """API and identity server of each environment (DOC, CODE)."""
+
+STREAM_SERVERS: Final = {
+    Environment.PRODUCTION: "https://eventstreaming-connect-production.saltoks.com",
+    Environment.ACCEPTANCE: "https://eventstreaming-connect-accept.saltoks.com",
+}
+"""The servers of live events (DOC); a server of one's own has them on that of the API."""

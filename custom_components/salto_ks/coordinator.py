@@ -30,6 +30,7 @@ from .api.models import (
 )
 from .booking_engine import BookingEngine
 from .const import CONF_POLLING_INTERVAL, DOMAIN, LOGGER, POLLING_INTERVAL, SITE_INTERVAL
+from .denials import Denials
 from .domain.presence import absences
 from .door_commands import DoorCommands
 from .errors import action_error_key, error_placeholders, raised_as_home_assistant_errors
@@ -41,6 +42,9 @@ from .turns import LoopTurns
 
 if TYPE_CHECKING:
     from .access_feed import SaltoKsAccessFeed
+    from .access_stream import AccessStream
+    from .door_events import DoorEvents
+    from .seat_outlook import SeatOutlook
 
 type SaltoKsConfigEntry = ConfigEntry[SaltoKsData]
 
@@ -105,7 +109,11 @@ class SaltoKsData:
     site: SaltoKsSiteCoordinator
     keys: SiteKeys
     feed: SaltoKsAccessFeed
+    stream: AccessStream
+    door_events: DoorEvents
     bookings: BookingEngine
+    seats: SeatOutlook
+    denials: Denials
 
 
 class SaltoKsCoordinator[DataT](DataUpdateCoordinator[DataT]):

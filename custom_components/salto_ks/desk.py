@@ -32,7 +32,7 @@ from .const import CONF_FRONT_DESK, DOMAIN
 from .coordinator import SaltoKsConfigEntry
 from .domain.ids import DoorId, KeyId
 from .domain.keys import KeyRecord, KeyStatus
-from .door_ids import entity_ids_of
+from .door_ids import doors_beyond, entity_ids_of
 from .errors import raised_as_home_assistant_errors
 from .key_actions import (
     ATTR_DOORS,
@@ -57,10 +57,11 @@ SHOWN: Final = frozenset(KeyStatus) - {KeyStatus.REVOKED, KeyStatus.FAILED}
 _WORDS: Final = "desk_"
 """What the keys of the card's texts begin with, among the common ones."""
 
+_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 _BASE: Final[Mapping[Any, Any]] = {
-    vol.Optional(ATTR_LANGUAGE): vol.All(cv.string, vol.Match(f"^{_LANGUAGE.pattern}$"))
+    vol.Optional(ATTR_LANGUAGE): vol.All(cv.string, vol.Match(rf"{_LANGUAGE.pattern}\Z"))
 }
 _SITE: Final[Mapping[Any, Any]] = {**_BASE, vol.Required(ATTR_CONFIG_ENTRY_ID): cv.string}
 _KEY: Final[Mapping[Any, Any]] = {
@@ -161,7 +162,7 @@ async def _async_keys(
         "keys": [
             {**described_key(hass, record), "pin_kept": record.sealed_pin is not None}
             for record in entry.runtime_data.keys.manager.keys(statuses=SHOWN)
-            if _may_control(connection, entity_ids_of(hass, record.doors))
+            if not doors_beyond(hass, connection.user, record.doors)
         ]
     }
 
@@ -258,8 +259,8 @@ def _key_of(
     with raised_as_home_assistant_errors(hass, entry):
         key_id = key_named(msg)
     record: KeyRecord | None = entry.runtime_data.keys.manager.get(key_id)
-    if record is not None:
-        _check_doors(connection, entity_ids_of(hass, record.doors))
+    if record is not None and doors_beyond(hass, connection.user, record.doors):
+        raise NotAllowedError
     return entry, key_id
 
 
@@ -309,6 +310,5 @@ async def _async_said(hass: HomeAssistant, err: HomeAssistantError, language: st
     texts = await async_get_translations(hass, language, "exceptions", [err.translation_domain])
     key = f"component.{err.translation_domain}.exceptions.{err.translation_key}.message"
     text = texts.get(key, "")
-    for name, value in (err.translation_placeholders or {}).items():
-        text = text.replace(f"{{{name}}}", value)
-    return text or str(err)
+    about = err.translation_placeholders or {}
+    return _PLACEHOLDER.sub(lambda found: about.get(found[1], found[0]), text) or str(err)

@@ -1,19 +1,27 @@
 """What may be sent to somebody else to find a fault: a list of chosen fields, no more.
 
 Nothing is redacted, because nothing secret or personal is put in: no account, no secret, no
-PIN, no names of sites, IQs or doors.
+PIN, no names of sites, IQs or doors. Ids of keys are there: they are ours, and stand in the log.
 """
 
-from typing import Any
+from collections import Counter
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
+from .api.call_log import Call, CallLog, CallTotals
 from .api.models import Iq, Lock
+from .booking_engine import BookingEngine
 from .const import CONF_ENVIRONMENT, CONF_FRONT_DESK
 from .coordinator import SaltoKsConfigEntry, SaltoKsCoordinator
 from .door_commands import DoorCommands
+from .keys.manager import Pass
+from .seat_outlook import SeatOutlook
+
+SHOWN_FINDINGS: Final = 100
+"""Findings of the last comparison that are told one by one."""
 
 
 async def async_get_config_entry_diagnostics(
@@ -33,9 +41,19 @@ async def async_get_config_entry_diagnostics(
     offset = data.client.server_clock_offset
     return described | {
         "keys": data.keys.manager.diagnostics(),
+        "plan": _plan(data.keys.manager.last_pass),
+        "bookings": _bookings(data.bookings),
+        "seats": _seats(data.seats),
         "active": data.states.is_active(site.site.id),
         "server_clock_offset_seconds": None if offset is None else offset.total_seconds(),
-        "polls": {"doors": _poll(data.doors), "site": _poll(data.site)},
+        "polls": {
+            "doors": _poll(data.doors),
+            "site": _poll(data.site),
+            "door_log": _poll(data.feed),
+        },
+        "door_log": data.feed.standing.value,
+        "stream": data.stream.diagnostics(),
+        "requests": _requests(data.client.calls),
         "site": {
             "pin_enabled": site.site.pin_enabled,
             "seats_used": site.site.seats_used,
@@ -66,6 +84,97 @@ def _poll(coordinator: SaltoKsCoordinator[Any]) -> dict[str, Any]:
         "last_success": coordinator.last_update_success,
         "last_error": None if error is None else type(error).__name__,
         "interval_seconds": None if interval is None else interval.total_seconds(),
+    }
+
+
+def _plan(last: Pass | None) -> dict[str, Any] | None:
+    """Describe what the last comparison with Salto has found, key by key, and what came of it."""
+    if last is None:
+        return None
+    findings = last.plan.findings
+    return {
+        "at": last.at.isoformat(),
+        "outcomes": dict(Counter(one.outcome.value for one in findings)),
+        "ledger_is_behind": last.plan.ledger_is_behind,
+        "findings": [
+            {
+                "key_id": one.key_id,
+                "outcome": one.outcome.value,
+                "remedy": one.action,
+                "repaired": one in last.repaired,
+            }
+            for one in findings[:SHOWN_FINDINGS]
+        ],
+    }
+
+
+def _bookings(engine: BookingEngine) -> dict[str, Any]:
+    """Describe units and bookings by their numbers; of a calendar only whether it can be read."""
+    return {
+        "readable": engine.failure is None,
+        "units": len(engine.units),
+        "unreadable_units": len(engine.unreadable_units),
+        "by_status": dict(Counter(one.status.value for one in engine.bookings())),
+        "by_source": dict(Counter(one.source.value for one in engine.bookings())),
+        "keys_wanted": None if engine.wanted is None else len(engine.wanted),
+        "troubles": dict(Counter(trouble.problem for trouble in engine.troubles())),
+        "calendars": [
+            {
+                "unit_id": unit_id,
+                "answers": engine.calendar_is_read(unit_id),
+                "bookings": len(engine.bookings(unit_id)),
+                "unreadable_events": engine.unreadable(unit_id),
+            }
+            for unit_id, unit in engine.units.items()
+            if unit.calendar is not None
+        ],
+    }
+
+
+def _seats(seats: SeatOutlook) -> dict[str, Any] | None:
+    """Describe what the seats come to."""
+    forecast, runs_out_on = seats.forecast, seats.runs_out_on
+    if forecast is None:
+        return None
+    return {
+        "total": forecast.total,
+        "peak": forecast.peak,
+        "short": forecast.short,
+        "runs_out_on": None if runs_out_on is None else runs_out_on.isoformat(),
+    }
+
+
+def _requests(calls: CallLog) -> dict[str, Any]:
+    """Describe how many requests there were since the start, and the last of them."""
+    return {
+        "since_start": _totals(calls.totals),
+        "last_hour": _totals(calls.last_hour(dt_util.utcnow())),
+        "last": [_call(call) for call in calls.recent],
+    }
+
+
+def _totals(totals: CallTotals) -> dict[str, Any]:
+    """Describe counts of requests."""
+    return {
+        "requests": totals.requests,
+        "refusals": totals.refusals,
+        "errors": totals.errors,
+        "repeats": totals.repeats,
+        "error_rate": round(totals.error_rate, 4),
+    }
+
+
+def _call(call: Call) -> dict[str, Any]:
+    """Describe one request, by the template of its route."""
+    return {
+        "at": call.at.isoformat(timespec="milliseconds"),
+        "method": call.method,
+        "route": call.route,
+        "result": call.result.value,
+        "status": call.status,
+        "error": call.error,
+        "milliseconds": call.milliseconds,
+        "attempt": call.attempt,
     }
 
 

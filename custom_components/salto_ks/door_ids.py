@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
+from homeassistant.auth.models import User
+from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.components.lock.const import DOMAIN as LOCK_DOMAIN
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
@@ -52,3 +54,24 @@ def entity_ids_of(hass: HomeAssistant, doors: Collection[DoorId]) -> list[str]:
         registry.async_get_entity_id(LOCK_DOMAIN, DOMAIN, f"{door}-{LOCK_KEY}") for door in doors
     )
     return sorted(entity_id for entity_id in found if entity_id is not None)
+
+
+@callback
+def doors_beyond(hass: HomeAssistant, user: User, doors: Collection[DoorId]) -> list[str]:
+    """Return the doors that a user may not control, by their lock entities.
+
+    A door whose entity is gone goes by its id. Rights are given for entities, so it is for those
+    alone who may control everything.
+    """
+    registry, rights = er.async_get(hass), user.permissions
+    beyond = []
+    for door in doors:
+        entity_id = registry.async_get_entity_id(LOCK_DOMAIN, DOMAIN, f"{door}-{LOCK_KEY}")
+        may_control = (
+            rights.access_all_entities(POLICY_CONTROL)
+            if entity_id is None
+            else rights.check_entity(entity_id, POLICY_CONTROL)
+        )
+        if not may_control:
+            beyond.append(entity_id or door)
+    return sorted(beyond)

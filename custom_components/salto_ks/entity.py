@@ -14,6 +14,7 @@ from .api.models import Iq, IqId, Lock, LockId
 from .booking_engine import BookingEngine, UnitView
 from .const import DOMAIN, MANUFACTURER
 from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator, SaltoKsSiteCoordinator
+from .domain.bookings import Unit
 from .domain.ids import UnitId
 
 
@@ -194,6 +195,20 @@ def add_iqs(
 ) -> None:
     """Add a platform's entities of the IQs there are, and of each that appears later."""
     _add(entry, async_add_entities, lambda doors: doors.data.iqs, build)
+
+
+def add_units(
+    entry: SaltoKsConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    build: Callable[[Unit], Iterable[Entity]],
+) -> None:
+    """Add a platform's entities of the units there are.
+
+    One that was deleted while the site was being set up has none; the site is loaded anew for that.
+    """
+    for unit_id, unit in entry.runtime_data.bookings.units.items():
+        if unit_id in entry.subentries:
+            async_add_entities(build(unit), config_subentry_id=unit_id)
 
 
 def _add[K: str, T](

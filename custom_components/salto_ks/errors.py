@@ -40,6 +40,7 @@ from .iq_activation import ActivatedElsewhereError, PinUncertainError
 from .keys.manager import KeyGivenUpError, KeyPendingError
 from .keys.provider import KeyFailedError
 from .storage import StorageError
+from .wording import unmarked
 
 _BY_KIND: Final[tuple[tuple[type[Exception], str], ...]] = (
     (SaltoKsAuthError, "auth_failed"),
@@ -145,11 +146,11 @@ def error_placeholders(err: KnownError) -> dict[str, str]:
     if isinstance(err, KeyRefusedError | BookingRefusedError):
         return dict(err.about)
     if isinstance(err, KeyPendingError | KeyGivenUpError):
-        return {"key_id": err.key_id, "detail": str(err.cause)}
+        return {"key_id": err.key_id, "detail": unmarked(str(err.cause))}
     if isinstance(err, KeyFailedError):
-        return {"detail": err.detail} if err.problem in _DETAILED else {}
+        return {"detail": unmarked(err.detail)} if err.problem in _DETAILED else {}
     if isinstance(err, SaltoKsResponseError | SaltoKsUnexpectedResponseError):
-        return {"detail": str(err)}
+        return {"detail": unmarked(str(err))}
     return {}
 
 

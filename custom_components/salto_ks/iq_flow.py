@@ -23,6 +23,7 @@ from .iq_steps import IqSteps
 from .iq_vault import async_get_iq_vault
 from .session import async_create_session, create_client_from
 from .storage import StorageError
+from .wording import unmarked
 
 
 def iq_subentry(iq: Iq, *, store_pin: bool) -> ConfigSubentryData:
@@ -76,7 +77,7 @@ class SaltoKsIqFlow(
         return self.async_show_menu(
             step_id="reconfigure",
             menu_options=["iq_check", "iq_pin", "iq_delivery"],
-            description_placeholders={"iq": self._iq.name},
+            description_placeholders={"iq": unmarked(self._iq.name)},
         )
 
     async def async_step_iq_check(
@@ -104,7 +105,7 @@ class SaltoKsIqFlow(
                 data=described["data"],
                 unique_id=described["unique_id"],
                 description="iq_activated",
-                description_placeholders={"iq": iq.name},
+                description_placeholders={"iq": unmarked(iq.name)},
             )
         entry, subentry = self._get_entry(), self._get_reconfigure_subentry()
         reloads = bool(entry.update_listeners) and (

@@ -31,6 +31,7 @@ from .errors import KNOWN_ERRORS, KnownError, error_key, error_placeholders, for
 from .iq_activation import ActivatedElsewhereError, IqActivation, Stage
 from .iq_credential import IqKey
 from .iq_vault import IqVault
+from .wording import unmarked
 
 type _Errors = dict[str, str]
 
@@ -94,7 +95,7 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
         return self.async_show_menu(
             step_id="iq_resume",
             menu_options=["iq_pin", "iq_delivery"],
-            description_placeholders={"iq": self._iq.name},
+            description_placeholders={"iq": unmarked(self._iq.name)},
         )
 
     async def async_step_iq_again(self, user_input: Mapping[str, Any] | None = None) -> ResultT:
@@ -102,7 +103,7 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
         return self.async_show_menu(
             step_id="iq_again",
             menu_options=["iq_pin", "iq_delivery"],
-            description_placeholders={"iq": self._iq.name},
+            description_placeholders={"iq": unmarked(self._iq.name)},
         )
 
     async def async_step_iq_delivery(self, user_input: Mapping[str, Any] | None = None) -> ResultT:
@@ -216,7 +217,10 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
             step_id="iq",
             data_schema=vol.Schema({vol.Optional(CONF_IQ_ID): selector}),
             errors=errors,
-            description_placeholders={"site": self._ground.site.name, **(placeholders or {})},
+            description_placeholders={
+                "site": unmarked(self._ground.site.name),
+                **(placeholders or {}),
+            },
         )
 
     def _iqs_to_choose_from(self) -> list[Iq]:
@@ -242,7 +246,7 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
             step_id=step_id,
             data_schema=schema,
             errors=errors,
-            description_placeholders={"iq": self._iq.name, **self._placeholders},
+            description_placeholders={"iq": unmarked(self._iq.name), **self._placeholders},
         )
 
     def _errors(self, err: KnownError) -> _Errors:

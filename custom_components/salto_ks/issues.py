@@ -4,6 +4,8 @@ They stay while an entry reloads, because one that is deleted and raised again i
 that a person has chosen to ignore.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from homeassistant.components.lock import CONF_DEFAULT_CODE
@@ -17,11 +19,18 @@ from homeassistant.util import dt as dt_util
 from .booking_engine import Trouble
 from .const import CONF_IQ_ID, DOMAIN, SUBENTRY_IQ
 from .coordinator import SaltoKsConfigEntry
+from .domain.fixes import fixes_of
+from .domain.outcomes import Outcome
+from .domain.read_only import ReadOnly
+from .keys.manager import Pass
+from .wording import unmarked
 
 IQ_DEGRADED: Final = "iq_degraded"
 """Three one-time passwords in a row were rejected: PIN, secret or clock is wrong."""
 IQ_NOT_ACTIVATED: Final = "iq_not_activated"
 """The account in use has no activation on an IQ that is set up."""
+IQ_RESTORE: Final = "iq_restore"
+"""An IQ was reset, and takes no command before it is restored (CODE)."""
 IQ_PIN_UNPROVEN: Final = "iq_pin_unproven"
 """The answer to a change of the PIN was lost, so that several PINs may be in force."""
 
@@ -32,13 +41,87 @@ LEDGER_CLOSED: Final = "ledger_closed"
 
 BOOKING_WITHOUT_KEY: Final = "booking_without_key"
 BOOKINGS_UNREADABLE: Final = "bookings_unreadable"
+UNITS_UNREADABLE: Final = "units_unreadable"
+"""What is kept of a unit makes no sense: it was written by hand, or by a later version."""
 SHOWN_BOOKINGS: Final = 20
 """Bookings in the text of an issue."""
 
 SEATS_LOW_FROM: Final = 80
 """Per cent of the seats from which on a person should know."""
 
-IQ_ISSUES: Final = (IQ_DEGRADED, IQ_NOT_ACTIVATED, IQ_PIN_UNPROVEN)
+OUTCOME_ISSUES: Final = tuple(outcome for outcome in Outcome if fixes_of(outcome))
+"""Differences between ledger and Salto that a person can mend; each has an issue of its own."""
+
+READ_ONLY_ISSUES: Final = tuple(ReadOnly)
+NOT_RECONCILED: Final = "not_reconciled"
+"""The last comparison with Salto is too old to rely on."""
+SECOND_MANAGER: Final = Outcome.SECOND_MANAGER.value
+
+_NOT_AT_A_DOOR: Final = frozenset(
+    {
+        Outcome.UNKNOWN_AT_SALTO,
+        Outcome.DUPLICATE_AT_SALTO,
+        Outcome.EXPIRY_DIFFERS,
+        Outcome.ORPHAN_GROUP,
+        Outcome.EXPIRED_NOT_REMOVED,
+    }
+)
+"""Differences for which nobody stands before a closed door now; for all others somebody may."""
+
+IQ_ISSUES: Final = (IQ_DEGRADED, IQ_NOT_ACTIVATED, IQ_PIN_UNPROVEN, IQ_RESTORE)
+
+
+class IssueBoard:
+    """The issues about one site: each is raised, told anew or taken back, if that is news."""
+
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry) -> None:
+        """Show issues about the site of `entry`."""
+        self._hass = hass
+        self._entry = entry
+        self._shown: dict[str, tuple[Mapping[str, str] | None, ir.IssueSeverity]] = {}
+
+    @callback
+    def async_show(
+        self,
+        key: str,
+        placeholders: Mapping[str, str] | None,
+        *,
+        severity: ir.IssueSeverity = ir.IssueSeverity.ERROR,
+        fixable: bool = False,
+        data: Mapping[str, str] | None = None,
+    ) -> None:
+        """Raise an issue with what fills its text beside `site`, or take it back for None.
+
+        `data` is what its fix flow needs beside the entry.
+        """
+        if self._shown.get(key) == (placeholders, severity):
+            return
+        self._shown[key] = placeholders, severity
+        if placeholders is None:
+            ir.async_delete_issue(self._hass, DOMAIN, self.issue_id(key))
+            return
+        ir.async_create_issue(
+            self._hass,
+            DOMAIN,
+            self.issue_id(key),
+            data={"entry_id": self._entry.entry_id, **(data or {})},
+            is_fixable=fixable,
+            severity=severity,
+            translation_key=key,
+            translation_placeholders={
+                name: unmarked(value)
+                for name, value in {"site": self._entry.title, **placeholders}.items()
+            },
+        )
+
+    def is_raised(self, key: str) -> bool:
+        """Tell whether an issue is there, be it from before the entry was loaded."""
+        issue = ir.async_get(self._hass).async_get_issue(DOMAIN, self.issue_id(key))
+        return issue is not None
+
+    def issue_id(self, key: str) -> str:
+        """Return the id of an issue about this site."""
+        return f"{key}_{self._entry.entry_id}"
 
 
 class IqIssues:
@@ -73,6 +156,9 @@ class IqIssues:
     def _issue_of(self, subentry: ConfigSubentry) -> str | None:
         """Return what is the matter with an IQ, the one thing that mends the most first."""
         data = self._entry.runtime_data
+        iq = data.doors.data.iqs.get(subentry.data[CONF_IQ_ID])
+        if iq is not None and iq.restore_required:
+            return IQ_RESTORE
         credential = data.commands.credential(subentry.data[CONF_IQ_ID])
         activation = data.site.data.activations.get(subentry.data[CONF_IQ_ID])
         if credential is None or not credential.activated:
@@ -94,17 +180,17 @@ class IqIssues:
             is_fixable=True,
             severity=ir.IssueSeverity.ERROR,
             translation_key=key,
-            translation_placeholders={"iq": subentry.title},
+            translation_placeholders={"iq": unmarked(subentry.title)},
         )
 
 
 class KeyIssues:
-    """The issues about keys of one entry: seats that run out, and a ledger that is left alone."""
+    """The issues about keys of one entry: seats that run out, and a file that keeps them from being touched."""
 
     def __init__(self, hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
         """Look after the site of `entry`."""
-        self._hass = hass
         self._entry = entry
+        self._board = IssueBoard(hass, entry)
 
     @callback
     def async_update(self) -> None:
@@ -114,30 +200,16 @@ class KeyIssues:
         used, total = site.seats_used, site.seats_total
         seats = {"used": str(used), "total": str(total)}
         level = seats_level(used, total)
-        self._async_show(SEATS_FULL, seats if level == SEATS_FULL else None)
-        self._async_show(SEATS_LOW, seats if level == SEATS_LOW else None)
-        wrong = data.keys.ledger.quarantine
-        self._async_show(
+        self._board.async_show(SEATS_FULL, seats if level == SEATS_FULL else None)
+        self._board.async_show(
+            SEATS_LOW,
+            seats if level == SEATS_LOW else None,
+            severity=ir.IssueSeverity.WARNING,
+        )
+        wrong = data.keys.quarantine
+        self._board.async_show(
             LEDGER_CLOSED,
             None if wrong is None else {"file": wrong.file, "fault": wrong.fault.value},
-        )
-
-    @callback
-    def _async_show(self, key: str, placeholders: dict[str, str] | None) -> None:
-        """Raise an issue, or take it back."""
-        issue = f"{key}_{self._entry.entry_id}"
-        if placeholders is None:
-            ir.async_delete_issue(self._hass, DOMAIN, issue)
-            return
-        ir.async_create_issue(
-            self._hass,
-            DOMAIN,
-            issue,
-            data={"entry_id": self._entry.entry_id},
-            is_fixable=False,
-            severity=ir.IssueSeverity.WARNING if key == SEATS_LOW else ir.IssueSeverity.ERROR,
-            translation_key=key,
-            translation_placeholders={"site": self._entry.title, **placeholders},
         )
 
 
@@ -155,43 +227,76 @@ class BookingIssues:
 
     def __init__(self, hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
         """Look after the bookings of `entry`."""
-        self._hass = hass
         self._entry = entry
-        self._shown: dict[str, dict[str, str] | None] = {}
+        self._board = IssueBoard(hass, entry)
 
     @callback
     def async_update(self) -> None:
         """Raise what is the matter, and take back what is not."""
         engine = self._entry.runtime_data.bookings
         failure = engine.failure
-        self._async_show(BOOKINGS_UNREADABLE, None if failure is None else {"detail": failure})
+        self._board.async_show(
+            BOOKINGS_UNREADABLE, None if failure is None else {"detail": failure}
+        )
+        names = ", ".join(sorted(engine.unreadable_units.values()))
+        self._board.async_show(UNITS_UNREADABLE, {"units": names} if names else None)
         lines = [
             f"- {engine.units[trouble.booking.unit_id].name},"
             f" {dt_util.as_local(trouble.booking.starts_at):%Y-%m-%d %H:%M}: {_said(trouble)}"
             for trouble in engine.troubles()
         ]
         shown = "\n".join(lines[:SHOWN_BOOKINGS])
-        self._async_show(BOOKING_WITHOUT_KEY, {"bookings": shown} if lines else None)
+        self._board.async_show(BOOKING_WITHOUT_KEY, {"bookings": shown} if lines else None)
+
+
+class ReconciliationIssues:
+    """The issues about what differs between the ledger of one entry and Salto.
+
+    What was shown before a reload stays until there is a comparison to tell otherwise.
+    """
+
+    def __init__(self, hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
+        """Look after the keys of `entry`."""
+        self._entry = entry
+        self._board = IssueBoard(hass, entry)
 
     @callback
-    def _async_show(self, key: str, placeholders: dict[str, str] | None) -> None:
-        """Raise an issue, or take it back, if that is news."""
-        if key in self._shown and self._shown[key] == placeholders:
-            return
-        self._shown[key] = placeholders
-        issue = f"{key}_{self._entry.entry_id}"
-        if placeholders is None:
-            ir.async_delete_issue(self._hass, DOMAIN, issue)
-            return
-        ir.async_create_issue(
-            self._hass,
-            DOMAIN,
-            issue,
-            data={"entry_id": self._entry.entry_id},
-            is_fixable=False,
-            severity=ir.IssueSeverity.ERROR,
-            translation_key=key,
-            translation_placeholders={"site": self._entry.title, **placeholders},
+    def async_update(self) -> None:
+        """Raise what differs, what keeps keys from being looked after, and take back the rest."""
+        keys = self._entry.runtime_data.keys
+        if keys.manager.last_pass is not None:
+            self._show_findings(keys.manager.last_pass)
+        for reason in READ_ONLY_ISSUES:
+            self._board.async_show(
+                reason.value,
+                {} if keys.manager.read_only is reason else None,
+                fixable=True,
+                data={"read_only": reason.value},
+            )
+        since = keys.summary.overdue_since
+        if since is not None or keys.manager.last_pass is not None:
+            shown = "" if since is None else f"{dt_util.as_local(since):%Y-%m-%d %H:%M}"
+            self._board.async_show(NOT_RECONCILED, {"since": shown} if since else None)
+
+    @callback
+    def _show_findings(self, last: Pass) -> None:
+        """Show how many keys of each kind are found."""
+        counts = Counter(finding.outcome for finding in last.discrepancies)
+        for outcome in OUTCOME_ISSUES:
+            count = counts[outcome]
+            is_warning = outcome in _NOT_AT_A_DOOR
+            self._board.async_show(
+                outcome.value,
+                {"count": str(count)} if count else None,
+                severity=ir.IssueSeverity.WARNING if is_warning else ir.IssueSeverity.ERROR,
+                fixable=True,
+                data={"outcome": outcome.value},
+            )
+        others = any(one.outcome is Outcome.SECOND_MANAGER for one in last.plan.findings)
+        self._board.async_show(
+            SECOND_MANAGER,
+            {"count": str(last.plan.foreign)} if others else None,
+            severity=ir.IssueSeverity.WARNING,
         )
 
 

@@ -13,10 +13,12 @@ from .coordinator import SaltoKsConfigEntry
 from .domain.ids import BookingId, KeyId, marked, marker
 from .domain.key_requests import By, KeyChange, KeyRefusal, KeyRefusedError, KeyRequest
 from .domain.keys import Strategy
+from .domain.outcomes import Outcome
 from .door_ids import doors_named, entity_ids_of
 from .keys.audit_log import FREE_TEXT, AuditLine, AuditQuery
 from .keys.manager import HandedOut, Pass
 from .site_keys import described_key
+from .wording import Wording
 
 ATTR_BOOKING_ID: Final = "booking_id"
 ATTR_DOORS: Final = "doors"
@@ -159,15 +161,19 @@ def described_line(hass: HomeAssistant, line: AuditLine) -> dict[str, Any]:
     }
 
 
-def described_pass(done: Pass) -> dict[str, Any]:
-    """Describe a comparison with Salto."""
+def described_pass(done: Pass, wording: Wording) -> dict[str, Any]:
+    """Describe a comparison with Salto.
+
+    An action is what was done by itself, or would have been: the name of a fix, or `report` where
+    a person has to decide.
+    """
     return {
         "findings": [
             {
                 "outcome": finding.outcome.value,
                 "key_id": finding.key_id,
-                "reason": finding.reason,
-                "action": finding.remedy.value,
+                "reason": finding_text(wording, finding.outcome),
+                "action": finding.action,
                 "done": finding in done.repaired,
             }
             for finding in done.plan.findings
@@ -176,4 +182,11 @@ def described_pass(done: Pass) -> dict[str, Any]:
         "foreign": done.plan.foreign,
         "requests": done.requests,
         "duration": round(done.seconds, 3),
+        "deep": done.deep,
+        "looked_deep": done.looked_deep,
     }
+
+
+def finding_text(wording: Wording, outcome: Outcome) -> str:
+    """Say in a sentence what a difference means."""
+    return wording.common(f"finding_{outcome}")

@@ -1,5 +1,7 @@
 """Doors as locks: unlock and open both open once, the door relocks by itself."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, override
 
 from homeassistant.components.lock import LockEntity
@@ -7,10 +9,12 @@ from homeassistant.components.lock.const import LockEntityFeature
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.restore_state import ExtraStoredData, RestoreEntity
 
 from .api.models import Lock, LockCommand, LockedState
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator
+from .door_events import DoorEvents, opening_from_json, opening_to_json
 from .entity import SaltoKsDoorEntity, add_doors
 
 PARALLEL_UPDATES = 0  # Commands take their turns per IQ, which a platform's limit cannot know.
@@ -37,7 +41,19 @@ async def async_setup_entry(
     add_doors(entry, async_add_entities, lambda doors, lock: [SaltoKsLock(doors, lock)])
 
 
-class SaltoKsLock(SaltoKsDoorEntity, LockEntity):
+@dataclass(frozen=True, slots=True)
+class _Kept(ExtraStoredData):
+    """What a lock keeps over a restart."""
+
+    data: Mapping[str, Any]
+
+    @override
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for the file."""
+        return dict(self.data)
+
+
+class SaltoKsLock(SaltoKsDoorEntity, LockEntity, RestoreEntity):
     """One door."""
 
     _attr_name = None
@@ -63,6 +79,36 @@ class SaltoKsLock(SaltoKsDoorEntity, LockEntity):
     def is_locked(self) -> bool | None:
         """Tell whether it is locked; None where Salto does not know, or cannot be asked."""
         return _IS_LOCKED.get(self.door.locked_state) if self.is_fresh else None
+
+    @property
+    def _events(self) -> DoorEvents:
+        """Return what knows who has opened the door."""
+        return self.coordinator.config_entry.runtime_data.door_events
+
+    @property
+    @override
+    def changed_by(self) -> str | None:
+        """Tell who has opened the door last, as far as that was heard of."""
+        opening = self._events.last_opening(self.lock_id)
+        return None if opening is None else self._events.described_actor(opening.actor)
+
+    @property
+    @override
+    def extra_restore_state_data(self) -> ExtraStoredData | None:
+        """Keep who has opened the door last: the door log tells it once."""
+        opening = self._events.last_opening(self.lock_id)
+        return None if opening is None else _Kept(opening_to_json(opening))
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Take up who has opened the door last, and begin to listen for who comes after."""
+        await super().async_added_to_hass()
+        kept = await self.async_get_last_extra_data()
+        opening = None if kept is None else opening_from_json(kept.as_dict())
+        if opening is not None:
+            self._events.async_restore(self.lock_id, opening)
+        update = self._handle_coordinator_update
+        self.async_on_remove(self._events.async_listen_to_openings(self.lock_id, update))
 
     @property
     @override
@@ -115,6 +161,9 @@ class SaltoKsLock(SaltoKsDoorEntity, LockEntity):
         self.hass.loop.call_soon(self.async_write_ha_state)
         try:
             await self.coordinator.async_command(self.lock_id, command, code)
+            if command is LockCommand.OPEN:
+                user_id = None if self._context is None else self._context.user_id
+                await self._events.async_note_opening(self.lock_id, user_id)
         finally:
             self._attr_is_unlocking = False
             self._attr_is_locking = False

@@ -1,6 +1,6 @@
 """Open the doors of a booking: by the action, and by the button of a unit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from homeassistant.core import HomeAssistant
@@ -14,7 +14,6 @@ from .domain.bookings import Booking, Unit
 from .domain.ids import DoorId
 from .domain.key_requests import KeyRefusedError
 from .domain.opening import Opening, OpeningRefusal, opening_of, opening_of_unit
-from .door_ids import entity_ids_of
 from .storage import StorageError
 
 
@@ -35,13 +34,14 @@ async def async_open(
     *,
     doors: frozenset[DoorId] | None,
     code: str | None,
-    may_open: Callable[[Iterable[str]], None],
+    may_open: Callable[[Collection[DoorId]], None],
 ) -> Opened:
     """Open the doors of a booking, or of whoever a unit is opened for now.
 
     `doors` chooses among those of the booking; `may_open` raises for what the caller may not
-    control. Raises Home Assistant's errors with the exact reason, before anything is sent; and
-    where one of several doors did not open, after the others were tried.
+    control, before they are told who is booked. Raises Home Assistant's errors with the exact
+    reason, before anything is sent; and where one of several doors did not open, after the others
+    were tried.
     """
     data, now = entry.runtime_data, dt_util.utcnow()
     active = data.states.is_active(data.site.site_id)
@@ -51,19 +51,22 @@ async def async_open(
         )
     else:
         opening = opening_of(booking, unit, now, is_active=active)
-    if booking is None or not opening.allowed:
-        raise _refused(opening, unit)
-    wanted = unit.doors_of(booking) if doors is None else doors
+    doors_of_it = unit.doors if booking is None else unit.doors_of(booking)
+    wanted = doors_of_it if doors is None else doors
     if not wanted:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="key_no_doors")
-    if not wanted <= unit.doors_of(booking):
+    if not wanted <= doors_of_it:
         raise ServiceValidationError(
             translation_domain=DOMAIN,
             translation_key="door_not_of_booking",
             translation_placeholders={"unit": unit.name},
         )
-    may_open(entity_ids_of(hass, wanted))
+    may_open(wanted)
+    if booking is None or not opening.allowed:
+        raise _refused(opening, unit)
     opened, failure = await _open_each(entry, wanted, code)
+    for door in opened:
+        data.door_events.async_note_opening_for(LockId(door), booking, unit)
     if opened:
         try:
             booking = await data.bookings.async_note_opening(booking, now)
@@ -97,11 +100,17 @@ async def _open_each(
 
 def _refused(opening: Opening, unit: Unit) -> ServiceValidationError:
     """Say why a door is not opened, and from when on it would be."""
+    key, about = refusal_text(opening, unit)
+    return ServiceValidationError(
+        translation_domain=DOMAIN, translation_key=key, translation_placeholders=about
+    )
+
+
+def refusal_text(opening: Opening, unit: Unit) -> tuple[str, dict[str, str]]:
+    """Return the key of the text for why a door is not opened, and what fills it."""
     reason = opening.reason or OpeningRefusal.NO_BOOKING
     about = {"unit": unit.name}
     if opening.from_when is not None:
         local = dt_util.as_local(opening.from_when)
         about["from_when"] = local.strftime("%Y-%m-%d %H:%M")
-    return ServiceValidationError(
-        translation_domain=DOMAIN, translation_key=reason.value, translation_placeholders=about
-    )
+    return reason.value, about

@@ -1,6 +1,6 @@
 """The options of a site."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigFlowResult, OptionsFlow
@@ -13,6 +13,7 @@ from homeassistant.helpers.selector import (
     SelectSelector,
     SelectSelectorConfig,
     SelectSelectorMode,
+    TimeSelector,
 )
 import voluptuous as vol
 
@@ -21,14 +22,20 @@ from .const import (
     CONF_AUDIT_DAYS,
     CONF_FORGET_PINS,
     CONF_FRONT_DESK,
+    CONF_NAME_PEOPLE,
     CONF_POLLING_INTERVAL,
+    CONF_RECONCILE_AT,
+    CONF_REPAIRED,
     CONF_STRATEGY,
     CONF_WRITES_PER_MINUTE,
     POLLING_INTERVAL,
+    RECONCILE_AT,
     WRITES_PER_MINUTE,
     Bounds,
 )
+from .domain.fixes import BY_DEFAULT, fixes_of
 from .domain.keys import Strategy
+from .domain.outcomes import Outcome
 
 
 def _number(bounds: Bounds, unit: str) -> NumberSelector:
@@ -49,6 +56,12 @@ _NUMBERS: Final[Mapping[str, tuple[Bounds, NumberSelector]]] = {
     CONF_WRITES_PER_MINUTE: (WRITES_PER_MINUTE, _number(WRITES_PER_MINUTE, "1/min")),
     CONF_AUDIT_DAYS: (AUDIT_DAYS, _number(AUDIT_DAYS, "d")),
 }
+
+
+def _chosen(outcomes: Iterable[Outcome]) -> list[str]:
+    """List outcomes in the order in which they are told."""
+    among = frozenset(outcomes)
+    return [outcome.value for outcome in Outcome if outcome in among]
 
 
 class SaltoKsOptionsFlow(OptionsFlow):
@@ -73,6 +86,16 @@ class SaltoKsOptionsFlow(OptionsFlow):
                         options=[strategy.value for strategy in Strategy],
                         mode=SelectSelectorMode.LIST,
                         translation_key="strategy",
+                    )
+                ),
+                vol.Required(CONF_NAME_PEOPLE, default=True): BooleanSelector(),
+                vol.Required(CONF_RECONCILE_AT, default=RECONCILE_AT): TimeSelector(),
+                vol.Optional(CONF_REPAIRED, default=_chosen(BY_DEFAULT)): SelectSelector(
+                    SelectSelectorConfig(
+                        options=_chosen(filter(fixes_of, Outcome)),
+                        multiple=True,
+                        mode=SelectSelectorMode.LIST,
+                        translation_key="outcome",
                     )
                 ),
                 vol.Optional(CONF_FRONT_DESK, default=list): SelectSelector(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, override
 
 from homeassistant.components.sensor import (
@@ -12,13 +12,14 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
-from homeassistant.const import EntityCategory
+from homeassistant.const import EntityCategory, UnitOfTime
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.event import async_track_point_in_utc_time
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
+from .access_stream import AccessStream, StreamState
 from .api.models import BatteryLevel, Iq, Lock
 from .booking_engine import UnitView
 from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator, SaltoKsSiteCoordinator
@@ -33,7 +34,9 @@ from .entity import (
     SaltoKsUnitEntity,
     add_doors,
     add_iqs,
+    add_units,
 )
+from .seat_outlook import SeatOutlook
 from .site_keys import SiteKeys
 
 PARALLEL_UPDATES = 0
@@ -96,6 +99,25 @@ KEYS_SENSORS: Final = (
         entity_category=EntityCategory.DIAGNOSTIC,
         device_class=SensorDeviceClass.TIMESTAMP,
         value=lambda keys: None if (last := keys.manager.last_pass) is None else last.at,
+    ),
+    KeysSensorDescription(
+        key="reconciliation_duration",
+        translation_key="reconciliation_duration",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.SECONDS,
+        suggested_display_precision=1,
+        state_class=SensorStateClass.MEASUREMENT,
+        value=lambda keys: None if (last := keys.manager.last_pass) is None else last.seconds,
+    ),
+    KeysSensorDescription(
+        key="reconciliation_requests",
+        translation_key="reconciliation_requests",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        state_class=SensorStateClass.MEASUREMENT,
+        value=lambda keys: None if (last := keys.manager.last_pass) is None else last.requests,
     ),
 )
 
@@ -165,7 +187,7 @@ UNIT_SENSORS: Final = (
 )
 
 SHOWN_KEYS: Final = 20
-"""Ids of keys in an attribute; a state is no place for thousands."""
+"""Ids of keys in an attribute, of each kind; a state is no place for thousands."""
 
 
 async def async_setup_entry(
@@ -182,14 +204,19 @@ async def async_setup_entry(
         [
             *(SaltoKsKeysSensor(entry, description) for description in KEYS_SENSORS),
             SaltoKsDiscrepanciesSensor(entry),
+            SaltoKsLiveEventsSensor(entry.runtime_data.site, entry.runtime_data.stream),
             SaltoKsSeatsSensor(entry.runtime_data.site),
+            SaltoKsSeatsFreeSensor(entry.runtime_data.site),
+            SaltoKsSeatsRunOutSensor(entry.runtime_data.site, entry.runtime_data.seats),
         ]
     )
-    for unit_id in entry.runtime_data.bookings.units:
-        async_add_entities(
-            [SaltoKsUnitSensor(entry, unit_id, description) for description in UNIT_SENSORS],
-            config_subentry_id=unit_id,
-        )
+    add_units(
+        entry,
+        async_add_entities,
+        lambda unit: [
+            SaltoKsUnitSensor(entry, unit.unit_id, description) for description in UNIT_SENSORS
+        ],
+    )
     add_doors(entry, async_add_entities, lambda doors, lock: [SaltoKsBatterySensor(doors, lock)])
     add_iqs(entry, async_add_entities, of_iq)
     add_iqs(entry, async_add_entities, lambda doors, iq: [SaltoKsOtpPauseSensor(doors, iq)])
@@ -306,6 +333,38 @@ class SaltoKsKeysSensor(SaltoKsKeysEntity, SensorEntity):
         return self.entity_description.value(self.keys)
 
 
+class SaltoKsLiveEventsSensor(SaltoKsSiteEntity, SensorEntity):
+    """Whether events of doors come at once, or with the next poll, and why."""
+
+    _attr_translation_key = "live_events"
+    _attr_entity_category = EntityCategory.DIAGNOSTIC
+    _attr_device_class = SensorDeviceClass.ENUM
+
+    def __init__(self, coordinator: SaltoKsSiteCoordinator, stream: AccessStream) -> None:
+        """Belong to the site."""
+        super().__init__(coordinator, "live_events")
+        self._stream = stream
+        self._attr_options = [state.value for state in StreamState]
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Tell that it is: how the connection stands is known whatever Salto answers."""
+        return True
+
+    @property
+    @override
+    def native_value(self) -> str:
+        """Return how the connection stands."""
+        return self._stream.state.value
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Begin to listen."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self._stream.async_listen(self.async_write_ha_state))
+
+
 class SaltoKsDiscrepanciesSensor(SaltoKsKeysEntity, SensorEntity):
     """How many differences between the ledger and Salto a person should know about."""
 
@@ -328,14 +387,18 @@ class SaltoKsDiscrepanciesSensor(SaltoKsKeysEntity, SensorEntity):
     @property
     @override
     def extra_state_attributes(self) -> Mapping[str, Any] | None:
-        """Return what kinds there are, and the first keys."""
+        """Return how many of each kind there are, and the first keys of each."""
         last = self.keys.manager.last_pass
         if last is None:
             return None
-        key_ids = dict.fromkeys(one.key_id for one in last.discrepancies if one.key_id)
+        key_ids: dict[str, list[str]] = {}
+        for finding in last.discrepancies:
+            of_its_kind = key_ids.setdefault(finding.outcome.value, [])
+            if finding.key_id is not None and len(of_its_kind) < SHOWN_KEYS:
+                of_its_kind.append(finding.key_id)
         return {
             "outcomes": dict(Counter(one.outcome.value for one in last.discrepancies)),
-            "key_ids": list(key_ids)[:SHOWN_KEYS],
+            "key_ids": key_ids,
             "unmanaged": last.plan.unmanaged,
             "foreign": last.plan.foreign,
         }
@@ -362,6 +425,64 @@ class SaltoKsSeatsSensor(SaltoKsSiteEntity, SensorEntity):
     def extra_state_attributes(self) -> Mapping[str, Any]:
         """Return how many there are."""
         return {"total": self.coordinator.data.site.seats_total}
+
+
+class SaltoKsSeatsFreeSensor(SaltoKsSiteEntity, SensorEntity):
+    """How many seats of the subscription are left."""
+
+    _attr_translation_key = "seats_free"
+    _attr_state_class = SensorStateClass.MEASUREMENT
+
+    def __init__(self, coordinator: SaltoKsSiteCoordinator) -> None:
+        """Belong to the site."""
+        super().__init__(coordinator, "seats_free")
+
+    @property
+    @override
+    def native_value(self) -> int | None:
+        """Return how many, as Salto says; none where more are taken than there are."""
+        site = self.coordinator.data.site
+        if site.seats_total is None or site.seats_used is None:
+            return None
+        return max(0, site.seats_total - site.seats_used)
+
+
+class SaltoKsSeatsRunOutSensor(SaltoKsSiteEntity, SensorEntity):
+    """The first day on which bookings and keys need more seats than there are."""
+
+    _attr_translation_key = "seats_run_out"
+    _attr_device_class = SensorDeviceClass.DATE
+    _unrecorded_attributes = frozenset({"peak", "peak_on", "needed"})
+
+    def __init__(self, coordinator: SaltoKsSiteCoordinator, seats: SeatOutlook) -> None:
+        """Belong to the site, and show what `seats` foretells."""
+        super().__init__(coordinator, "seats_run_out")
+        self._seats = seats
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Begin to listen."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self._seats.async_listen(self.async_write_ha_state))
+
+    @property
+    @override
+    def native_value(self) -> date | None:
+        """Return the day; None where it does not come, or nothing is foretold."""
+        return self._seats.runs_out_on
+
+    @property
+    @override
+    def extra_state_attributes(self) -> Mapping[str, Any] | None:
+        """Return the most that is needed, from when on, and how many that is too few."""
+        forecast, peak_on = self._seats.forecast, self._seats.peak_on
+        if forecast is None or peak_on is None:
+            return None
+        return {
+            "peak": forecast.peak,
+            "peak_on": peak_on.isoformat(),
+            "needed": forecast.short,
+        }
 
 
 class SaltoKsUnitSensor(SaltoKsUnitEntity, SensorEntity):

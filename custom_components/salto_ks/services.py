@@ -39,6 +39,7 @@ from .key_actions import (
     key_request,
 )
 from .site_keys import described_key
+from .wording import async_wording
 
 SERVICE_ISSUE_KEY: Final = "issue_key"
 SERVICE_CHANGE_KEY: Final = "change_key"
@@ -53,6 +54,7 @@ SERVICE_RECONCILE: Final = "reconcile"
 
 ATTR_STATUS: Final = "status"
 ATTR_DRY_RUN: Final = "dry_run"
+ATTR_DEEP: Final = "deep"
 ATTR_SINCE: Final = "since"
 ATTR_UNTIL: Final = "until"
 ATTR_LIMIT: Final = "limit"
@@ -99,7 +101,12 @@ _AUDIT: Final = _SITE.extend(
         ),
     }
 )
-_RECONCILE: Final = _SITE.extend({vol.Optional(ATTR_DRY_RUN, default=False): cv.boolean})
+_RECONCILE: Final = _SITE.extend(
+    {
+        vol.Optional(ATTR_DRY_RUN, default=False): cv.boolean,
+        vol.Optional(ATTR_DEEP, default=False): cv.boolean,
+    }
+)
 
 type Handler = Callable[[SaltoKsConfigEntry, ServiceCall], Coroutine[Any, Any, Mapping[str, Any]]]
 
@@ -208,5 +215,8 @@ class _KeyActions:
 
     async def reconcile(self, entry: SaltoKsConfigEntry, call: ServiceCall) -> Mapping[str, Any]:
         """Compare the ledger with Salto."""
-        done = await entry.runtime_data.keys.manager.reconcile(dry_run=call.data[ATTR_DRY_RUN])
-        return described_pass(done)
+        wording = await async_wording(self._hass)
+        done = await entry.runtime_data.keys.manager.reconcile(
+            dry_run=call.data[ATTR_DRY_RUN], deep=call.data[ATTR_DEEP]
+        )
+        return described_pass(done, wording)

@@ -12,7 +12,13 @@ from yarl import URL
 
 from .api import Credentials, create_client
 from .api.client import SaltoKsClient
-from .const import CONF_API_URL, CONF_IDENTITY_URL
+from .const import (
+    CONF_API_URL,
+    CONF_ENVIRONMENT,
+    CONF_IDENTITY_URL,
+    STREAM_SERVERS,
+    Environment,
+)
 
 
 def async_create_session(hass: HomeAssistant, *, auto_cleanup: bool) -> aiohttp.ClientSession:
@@ -39,6 +45,11 @@ def create_client_from(session: aiohttp.ClientSession, data: Mapping[str, Any]) 
             password=data[CONF_PASSWORD],
         ),
     )
+
+
+def stream_url_of(data: Mapping[str, Any]) -> URL:
+    """Return the address of the server that tells of events live."""
+    return URL(STREAM_SERVERS.get(Environment(data[CONF_ENVIRONMENT]), data[CONF_API_URL]))
 
 
 def server_url_error(value: str) -> str | None:

@@ -1,8 +1,9 @@
 """The keys of a loaded site: the manager with its clockwork, and those who hear of keys."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+import logging
 import random
 import secrets
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
-from homeassistant.helpers.event import async_call_later, async_track_time_interval
+from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.util import dt as dt_util
 
 from .api.client import SaltoKsClient
@@ -20,18 +21,25 @@ from .const import (
     AUDIT_DAYS,
     CONF_AUDIT_DAYS,
     CONF_FORGET_PINS,
+    CONF_RECONCILE_AT,
+    CONF_REPAIRED,
     CONF_WRITES_PER_MINUTE,
     DOMAIN,
     LOGGER,
+    RECONCILE_AT,
     WRITES_PER_MINUTE,
 )
+from .domain.fixes import BY_DEFAULT
 from .domain.ids import DoorId
-from .domain.key_requests import DoorFacts, KeyRefusedError
+from .domain.key_requests import By, DoorFacts, KeyRefusedError
 from .domain.keys import KeyRecord, KeyStatus
-from .domain.observed import UNSEEN_FOR
+from .domain.outcomes import Outcome
+from .domain.read_only import ReadOnly
+from .domain.rounds import Rounds
 from .door_ids import entity_ids_of
 from .keys.connect_provider import ConnectProvider
 from .keys.ledger import Ledger
+from .keys.ledger_files import Quarantine
 from .keys.manager import KeyManager, KeyRules, Pass
 from .keys.news import KeyNews
 from .keys.pin_cipher import PinCipher
@@ -43,8 +51,8 @@ from .storage import StorageError
 TICK: Final = timedelta(seconds=20)
 """How often is looked for what is due. Keys that we let in and out ourselves wait for this."""
 
-FIRST_PASS_AFTER: Final = UNSEEN_FOR + timedelta(seconds=30)
-"""When Salto is listed after a start: by then the listing has what was made before it."""
+NAMED_KEYS: Final = 5
+"""Keys that a line of the log names for each kind of difference."""
 
 GUEST_NAME: Final = "Home Assistant"
 """What a guest is called at Salto, beside the marker, when its key belongs to no unit."""
@@ -60,6 +68,10 @@ class KeySummary:
     """Keys that Salto has accepted and that are neither suspended nor on their way out."""
     next_start: datetime | None
     """The next time at which one of them begins to open."""
+    overdue_since: datetime | None
+    """When the keys were compared with Salto last, or the site was loaded, if that is too old."""
+    read_only: ReadOnly | None
+    """Why nothing is done at Salto by itself."""
 
 
 class SiteKeys:
@@ -82,6 +94,7 @@ class SiteKeys:
         self._hass = hass
         self._entry = entry
         self.ledger = ledger
+        self._cipher = cipher
         options = entry.options
         rate = WriteRate(int(options.get(CONF_WRITES_PER_MINUTE, WRITES_PER_MINUTE.default)))
         provider = ConnectProvider(
@@ -106,6 +119,7 @@ class SiteKeys:
             rules=KeyRules(
                 forget_pins=bool(options.get(CONF_FORGET_PINS, False)),
                 audit_kept=timedelta(days=audit_days),
+                repaired=repaired_outcomes(options),
             ),
             tell=self._tell,
             on_login_refused=lambda: entry.async_start_reauth(hass),
@@ -114,14 +128,21 @@ class SiteKeys:
         self._news: dict[object, Callable[[KeyNews], None]] = {}
         self._changes = KeyedListeners(hass.loop)
         self._timers: list[CALLBACK_TYPE] = []
+        self._rounds = Rounds(at=reconcile_at(options), started_at=dt_util.utcnow())
+        self._is_comparing = False
+        self._warned_of: frozenset[tuple[str, str]] = frozenset()
         self.summary = self._summarise()
+
+    @property
+    def quarantine(self) -> Quarantine | None:
+        """Return the file because of which no key is touched, and what is wrong with it."""
+        return self.ledger.quarantine or self._cipher.quarantine
 
     @callback
     def async_start(self) -> None:
         """Take up what was interrupted, and look for what is due from now on."""
         self._timers = [
             async_track_time_interval(self._hass, self._async_tick, TICK, cancel_on_shutdown=True),
-            async_call_later(self._hass, FIRST_PASS_AFTER, self._async_first_pass),
             self._hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, self._async_stop),
         ]
         self._hass.async_create_background_task(self.manager.tick(), f"{DOMAIN} keys")
@@ -143,16 +164,36 @@ class SiteKeys:
         """Have an entity look again whenever keys or findings may have changed."""
         return self._changes.add(update, None)
 
+    async def async_go_on(self, by: By) -> None:
+        """Look after keys by ourselves again, as a person has decided.
+
+        Raises KeyRefusedError, or StorageError.
+        """
+        await self.manager.go_on(by)
+        self._look_again()
+
     async def _async_tick(self, _: datetime) -> None:
         await self.manager.tick()
         self._look_again()
+        is_due = self._rounds.is_due(dt_util.get_default_time_zone(), dt_util.utcnow())
+        if is_due and not self._is_comparing:
+            await self._async_compare()
 
-    async def _async_first_pass(self, _: datetime) -> None:
-        """Compare with Salto once after a start, to find what an interruption has left there."""
+    async def _async_compare(self) -> None:
+        """Compare with Salto; what fails is begun again in a while, and logged once.
+
+        While keys are left alone all of each is looked into, so that this can end it.
+        """
+        self._is_comparing = True
         try:
-            await self.manager.reconcile(dry_run=False)
+            deep = self.manager.read_only is not None
+            await self.manager.reconcile(dry_run=False, deep=deep)
         except (SaltoKsError, KeyFailedError, KeyRefusedError, StorageError) as err:
-            LOGGER.warning("The keys could not be compared with Salto: %s", type(err).__name__)
+            level = logging.WARNING if self._rounds.failed_at is None else logging.DEBUG
+            LOGGER.log(level, "The keys could not be compared with Salto: %s", type(err).__name__)
+            self._rounds = replace(self._rounds, failed_at=dt_util.utcnow())
+        finally:
+            self._is_comparing = False
 
     async def _async_stop(self, _: Event) -> None:
         """Cut off what is under way: nothing can be written down any more."""
@@ -193,9 +234,42 @@ class SiteKeys:
         return described
 
     @callback
-    def _note_pass(self, _: Pass) -> None:
+    def _note_pass(self, done: Pass) -> None:
+        """Take note of a comparison, or that a finding of the last one was mended."""
+        if done.at != self._rounds.passed_at:
+            self._rounds = replace(self._rounds, passed_at=done.at, failed_at=None)
+            self._log(done)
         self.summary = self._summarise()
         self._changes.tell(None)
+
+    def _log(self, done: Pass) -> None:
+        """Tell the log what came of a comparison, and warn of what was not so before."""
+        LOGGER.info(
+            "%s: keys compared with Salto in %.1f s by %d requests: %d differences, %d put right",
+            self._entry.title,
+            done.seconds,
+            done.requests,
+            len(done.discrepancies),
+            len(done.repaired),
+        )
+        found = [
+            (finding.outcome.value, finding.key_id)
+            for finding in done.discrepancies
+            if finding.key_id is not None
+        ]
+        before, self._warned_of = self._warned_of, frozenset(found)
+        news: dict[str, list[str]] = {}
+        for outcome, key_id in found:
+            if (outcome, key_id) not in before:
+                news.setdefault(outcome, []).append(key_id)
+        for outcome, keys in news.items():
+            LOGGER.warning(
+                "%s: %d keys are not at Salto as they were left (%s): %s",
+                self._entry.title,
+                len(keys),
+                outcome,
+                ", ".join(keys[:NAMED_KEYS]) + (", …" if len(keys) > NAMED_KEYS else ""),
+            )
 
     @callback
     def _look_again(self) -> None:
@@ -217,7 +291,23 @@ class SiteKeys:
             for record in (*live, *(intent.record for intent in intents.values()))
             if record.is_live and record.window.starts_at > now
         ]
-        return KeySummary(active=len(live), next_start=min(starts, default=None))
+        return KeySummary(
+            active=len(live),
+            next_start=min(starts, default=None),
+            overdue_since=self._rounds.overdue_since(now),
+            read_only=self.manager.read_only,
+        )
+
+
+def reconcile_at(options: Mapping[str, Any]) -> time:
+    """Return the time of day at which keys are compared with Salto."""
+    return time.fromisoformat(options.get(CONF_RECONCILE_AT, RECONCILE_AT))
+
+
+def repaired_outcomes(options: Mapping[str, Any]) -> frozenset[Outcome]:
+    """Return the differences that are put right without asking."""
+    chosen = options.get(CONF_REPAIRED, BY_DEFAULT)
+    return frozenset(outcome for outcome in Outcome if outcome.value in chosen)
 
 
 def described_key(hass: HomeAssistant, record: KeyRecord) -> dict[str, Any]:

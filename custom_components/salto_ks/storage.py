@@ -41,12 +41,12 @@ class SureStore(Store[dict[str, Any]]):
             data = await self.async_load()
         except (HomeAssistantError, OSError) as err:
             raise StorageError(f"{self.key} cannot be read") from err
-        except (KeyError, TypeError) as err:
+        except (KeyError, NotImplementedError, TypeError) as err:
             raise StorageError(f"{self.key} is not what it should be") from err
         if data is None:
             await self.hass.async_add_executor_job(self._make_sure_of_nothing)
             return None
-        if not isinstance(data, Mapping) or part not in data:
+        if not isinstance(data, Mapping) or data.get(part) is None:
             raise StorageError(f"{self.key} is not what it should be")
         return data[part]
 

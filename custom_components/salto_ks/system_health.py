@@ -10,6 +10,7 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import EVENT_CALL_SERVICE
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.recorder import DATA_INSTANCE
+from homeassistant.util import dt as dt_util
 
 from .const import CONF_API_URL, CONF_ENVIRONMENT, CONF_IDENTITY_URL, DOMAIN
 from .coordinator import SaltoKsConfigEntry
@@ -53,14 +54,26 @@ def _describe(entry: SaltoKsConfigEntry) -> dict[str, str]:
     offset = data.client.server_clock_offset
     credentials = [data.commands.credential(iq_id) for iq_id in doors.iqs]
     activated = sum(1 for credential in credentials if credential and credential.activated)
+    calls = data.client.calls.last_hour(dt_util.utcnow())
+    last, runs_out_on = data.keys.manager.last_pass, data.seats.runs_out_on
     return {
         "environment": entry.data[CONF_ENVIRONMENT],
         "last_poll": "ok" if data.doors.last_update_success else "failed",
         "clock_offset": "?" if offset is None else f"{offset.total_seconds():.0f} s",
+        "door_log": data.feed.standing.value,
+        "live_events": data.stream.state.value,
         "active": "yes" if data.states.is_active(site.id) else "no",
         "doors": str(len(doors.locks)),
         "iqs_activated": f"{activated} / {len(doors.iqs)}",
+        "active_keys": str(data.keys.summary.active),
         "seats_used": f"{site.seats_used} / {site.seats_total}",
+        "seats_run_out": "-" if runs_out_on is None else runs_out_on.isoformat(),
+        "last_reconciliation": "-"
+        if last is None
+        else f"{dt_util.as_local(last.at):%Y-%m-%d %H:%M}",
+        "discrepancies": "-" if last is None else str(len(last.discrepancies)),
+        "requests_per_hour": str(calls.requests),
+        "error_rate": f"{calls.error_rate:.1%}",
     }
 
 

@@ -72,6 +72,7 @@ from .units import (
     unit_from,
     unit_subentries,
 )
+from .wording import unmarked
 
 LONGEST_NAME: Final = 60
 SHOWN_EVENTS: Final = 10
@@ -278,12 +279,12 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
         no_iq = [lock.name for lock in locks if lock.iq_id is None]
         if mode is AccessMode.PIN and no_keypad:
             self._errors[CONF_DOORS] = "doors_without_keypad"
-            self._placeholders = {"doors": ", ".join(sorted(no_keypad))}
+            self._placeholders = {"doors": unmarked(", ".join(sorted(no_keypad)))}
         elif mode is AccessMode.BOTH and len(no_keypad) == len(locks):
             self._errors[CONF_DOORS] = "no_door_with_keypad"
         elif mode.opens_remotely and no_iq:
             self._errors[CONF_DOORS] = "doors_without_iq"
-            self._placeholders = {"doors": ", ".join(sorted(no_iq))}
+            self._placeholders = {"doors": unmarked(", ".join(sorted(no_iq)))}
 
     def _other_names(self) -> set[str]:
         """Return what the other units are called."""
@@ -427,7 +428,7 @@ def _field(reason: BookingRefusal, schema: vol.Schema) -> str:
 def _line(booking: Booking) -> str:
     """Write how an event is read, in Home Assistant's zone."""
     start, end = dt_util.as_local(booking.starts_at), dt_util.as_local(booking.ends_at)
-    name = _MARKS.sub(r"\\\1", booking.label) or "-"
+    name = _MARKS.sub(r"\\\1", unmarked(booking.label)) or "-"
     return f"- {start:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}: {name} ({booking.status.value})"
 
 

@@ -35,7 +35,7 @@ async def set_up_desk(home: HomeAssistant, devices: Devices) -> None:
 
     async def name_desk(fields: Sequence[str]) -> Mapping[str, object]:
         options = {
-            "polling_interval": 60,
+            "polling_interval": 75,
             "writes_per_minute": 120,
             "audit_days": 730,
             "forget_pins": False,

@@ -106,11 +106,16 @@ class Vendor:
         self.journal: list[Seen] = []
         self.unscripted: list[tuple[str, str]] = []
         self._script: dict[tuple[str, str], list[Script]] = defaultdict(list)
+        self._anything: list[Script] = []
         self._logins = 0
 
     def on(self, method: str, target: str, *script: Script) -> None:
         """Answer a call (its target with or without the query) with these, in turn."""
         self._script[method, target] = list(script)
+
+    def on_anything(self, *script: Script) -> None:
+        """Answer calls that nobody has scripted with these, in turn; logins are no such calls."""
+        self._anything = list(script)
 
     def on_login(self, *script: Script) -> None:
         """Answer logins with these, in turn."""
@@ -134,6 +139,8 @@ class Vendor:
         if script is None:
             if seen.call == ("POST", TOKEN_PATH):
                 return self.new_token().response()
+            script = self._anything
+        if not script:
             self.unscripted.append(seen.call)
             return web.Response(status=501, text="nobody has scripted this")
         step = script.pop(0) if len(script) > 1 else script[0]

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, astuple, fields
 from datetime import UTC, datetime, timedelta, timezone
 import itertools
 from typing import Any
@@ -94,7 +94,7 @@ def log(client: SaltoKsClient) -> AccessEventsApi:
 
 
 def test_event() -> None:
-    """A line as measured; of names and of the number of a tag nothing is taken over."""
+    """A line as measured; names are in no `repr`, the number of a tag is not taken over at all."""
     event = AccessEvent.from_api(ENTRY_OBJECT)
     assert event == AccessEvent(
         id=AccessEventId(EVENT),
@@ -103,9 +103,12 @@ def test_event() -> None:
         detail=None,
         lock_id=LOCK,
         person_id=PlatformUserId(PLATFORM_USER),
+        person_name="Wilhelmina Zonneveld",
+        person_alias="Pitch 12",
         access_by=AccessMethod.PIN_CODE,
         exit_requested=False,
     )
+    assert not {"0123456789", "https://images.invalid/1"} & set(astuple(event))
     for private in ("Wilhelmina", "Zonneveld", "Pitch 12", "0123456789", "images"):
         assert private not in repr(event)
 
@@ -132,6 +135,11 @@ def test_event() -> None:
         ({"user_id": None}, "person_id", None),
         ({"user_id": "nobody"}, "person_id", None),
         ({"user_id": 0}, "person_id", None),
+        ({"user_first_name": None}, "person_name", "Zonneveld"),
+        ({"user_last_name": " van  Dam "}, "person_name", "Wilhelmina van Dam"),
+        ({"user_first_name": [], "user_last_name": ""}, "person_name", None),
+        ({"user_alias": None}, "person_alias", None),
+        ({"user_alias": " ha-k3x9-42\n"}, "person_alias", "ha-k3x9-42"),
         ({"exit_requested": True}, "exit_requested", True),
         ({"exit_requested": "true"}, "exit_requested", True),
         ({"exit_requested": None}, "exit_requested", False),

@@ -5,7 +5,7 @@ import gzip
 import json
 import socket
 import traceback
-from typing import Any
+from typing import Any, override
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -558,3 +558,30 @@ async def test_no_error_drags_the_request_along(half: SaltoKsClient, raw: RawSer
     printed = "".join(traceback.format_exception(caught.value))
     for secret in ("token-1", OTP, ACCOUNT.password, "SSH-2.0"):
         assert secret not in printed
+
+
+class _Leaving(aiohttp.TCPConnector):
+    """Connects, while somebody takes its session away: the entry is unloaded just then."""
+
+    session: aiohttp.ClientSession
+
+    @override
+    async def connect(self, *args: Any, **more: Any) -> Any:
+        connection = await super().connect(*args, **more)
+        self.session.detach()
+        return connection
+
+
+@pytest.mark.parametrize("call", [read, command])
+async def test_session_that_is_taken_away(vendor: Vendor, call: Call) -> None:
+    """A session that is closed before a request, or under it, is a connection that is none."""
+    connector = _Leaving()
+    connector.session = aiohttp.ClientSession(connector=connector)
+    client = client_of(connector.session, vendor.url)
+    try:
+        for _ in range(2):
+            with pytest.raises(SaltoKsConnectionError):
+                await call(client)
+        assert connector.session.closed
+    finally:
+        await connector.close()

@@ -87,3 +87,10 @@ def test_name_without_marker(name: str) -> None:
 def test_first_marker_counts() -> None:
     """A name with two markers is the first one's."""
     assert marked("ha-nope ha-ab12-7 ha-ab12-8") == KeyId("ab12-7")
+
+
+def test_number_without_measure() -> None:
+    """Digits of any number are no number of ours: whoever names guests may write a book of them."""
+    assert marked(f"ha-abcd-{'9' * 12}") == f"abcd-{'9' * 12}"
+    assert marked(f"ha-abcd-{'9' * 13}") is None
+    assert marked(f"ha-abcd-{'9' * 5000}") is None

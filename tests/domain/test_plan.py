@@ -9,32 +9,39 @@ from typing import Any
 from hypothesis import given, settings, strategies as st
 import pytest
 
+from custom_components.salto_ks.domain.fixes import BY_DEFAULT, Fix, fixes_of
 from custom_components.salto_ks.domain.ids import (
     DoorId,
     GroupId,
     GuestId,
     KeyId,
     PersonId,
+    TimesId,
     group_name,
     instance_of,
     key_id,
     number_of,
 )
-from custom_components.salto_ks.domain.keys import DoorGroup, Guest, KeyRecord, KeyStatus
+from custom_components.salto_ks.domain.keys import DoorGroup, Guest, KeyRecord, KeyStatus, Strategy
 from custom_components.salto_ks.domain.observed import (
     UNSEEN_FOR,
     Observation,
+    ObservedDetails,
     ObservedGroup,
+    ObservedGroupDetails,
     ObservedGuest,
+    ObservedTimes,
 )
 from custom_components.salto_ks.domain.plan import (
+    ABOUT_THE_SITE,
     Finding,
     Outcome,
     Plan,
-    Remedy,
     plan,
     to_confirm,
+    to_look_into,
 )
+from custom_components.salto_ks.domain.read_only import LONGEST_STEP, Clocks
 from custom_components.salto_ks.domain.windows import AccessWindow
 
 NOW = datetime(2026, 6, 1, 3, tzinfo=UTC)
@@ -55,7 +62,7 @@ STAYING = (
 LEAVING = tuple(status for status in KeyStatus if status not in STAYING)
 
 type Told = list[tuple[str, str]]
-"""Outcomes and remedies."""
+"""Outcomes, and what would be done."""
 
 
 def a_guest(name: str = "g7") -> Guest:
@@ -126,6 +133,8 @@ class World:
     under_way: Collection[KeyId] = ()
     unreadable: Collection[int] = ()
     highest_known: int = 9
+    details: Mapping[KeyId, ObservedDetails] = field(default_factory=dict)
+    repaired: Collection[Outcome] = BY_DEFAULT
 
     def plan(self) -> Plan:
         """Compare the two."""
@@ -138,6 +147,8 @@ class World:
             instance=OURS,
             highest_known=self.highest_known,
             now=NOW,
+            details=self.details,
+            repaired=self.repaired,
         )
 
     def to_confirm(self) -> tuple[GuestId, ...]:
@@ -150,6 +161,19 @@ class World:
             now=NOW,
         )
 
+    def to_look_into(self, *, deep: bool = False, since: datetime = NOW - HOUR) -> list[KeyId]:
+        """Return the keys that are to be read as a whole."""
+        chosen = to_look_into(
+            recorded=self.recorded,
+            under_way=self.under_way,
+            unreadable=self.unreadable,
+            observed=self.observed,
+            since=since,
+            deep=deep,
+            now=NOW,
+        )
+        return [record.key_id for record in chosen]
+
 
 def world_of(*records: KeyRecord, **more: Any) -> World:
     """Return a world with these keys in the ledger."""
@@ -158,7 +182,7 @@ def world_of(*records: KeyRecord, **more: Any) -> World:
 
 def told(made: Plan) -> Told:
     """Return what a plan of a single key says."""
-    return [(finding.outcome.value, finding.remedy.value) for finding in made.findings]
+    return [(finding.outcome.value, finding.action) for finding in made.findings]
 
 
 # What is listed
@@ -191,17 +215,17 @@ def told(made: Plan) -> Told:
         ),
         pytest.param(
             listing(seen_guest(), seen_guest("g8"), seen_group()),
-            [("duplicate_at_salto", "remove_spares")],
+            [("duplicate_at_salto", "remove_at_salto")],
             id="two guests",
         ),
         pytest.param(
             listing(seen_guest(), seen_group(), seen_group("a8")),
-            [("orphan_group", "remove_spares")],
+            [("orphan_group", "remove_at_salto")],
             id="a group too many",
         ),
         pytest.param(
             listing(seen_guest(), seen_guest("g8"), seen_group(), seen_group("a8")),
-            [("duplicate_at_salto", "remove_spares"), ("orphan_group", "remove_spares")],
+            [("duplicate_at_salto", "remove_at_salto"), ("orphan_group", "remove_at_salto")],
             id="a guest and a group too many",
         ),
         pytest.param(
@@ -231,7 +255,7 @@ def told(made: Plan) -> Told:
         ),
         pytest.param(
             listing(seen_guest(), seen_guest("g8"), groups=None),
-            [("duplicate_at_salto", "remove_spares"), ("not_observable", "report")],
+            [("duplicate_at_salto", "remove_at_salto"), ("not_observable", "report")],
             id="groups cannot be listed",
         ),
     ],
@@ -248,7 +272,7 @@ def test_live_key(observed: Observation, findings: Told, status: KeyStatus) -> N
         (listing(), []),
         (listing(seen_guest()), [("unknown_at_salto", "report")]),
         (LISTED, [("unknown_at_salto", "report"), ("orphan_group", "report")]),
-        (listing(seen_group()), [("orphan_group", "remove_spares")]),
+        (listing(seen_group()), [("orphan_group", "remove_at_salto")]),
     ],
     ids=["nothing", "guest", "guest and group", "group"],
 )
@@ -270,13 +294,13 @@ def test_suspended_key(has_seat: bool) -> None:
     ("observed", "findings", "detail"),
     [
         (listing(), [], []),
-        (LISTED, [("expired_not_removed", "remove")], ["1 guest, 1 group"]),
+        (LISTED, [("expired_not_removed", "revoke")], ["1 guest, 1 group"]),
         (
             listing(seen_guest("g8"), seen_guest("g9")),
-            [("expired_not_removed", "remove")],
+            [("expired_not_removed", "revoke")],
             ["2 guests"],
         ),
-        (listing(seen_group()), [("orphan_group", "remove")], ["1 group"]),
+        (listing(seen_group()), [("orphan_group", "remove_at_salto")], ["1 group"]),
         (listing(groups=None), [("not_observable", "report")], [""]),
     ],
     ids=["nothing", "all", "other guests", "group", "not observable"],
@@ -326,19 +350,17 @@ def test_restored_backup() -> None:
         over, ended, a_record(key_id(OURS, 3)), observed=listing(*spare, group, left, seen_guest())
     )
     first = replace(world, highest_known=7).plan()
-    assert [finding.remedy for finding in first.findings] == [
-        Remedy.REVOKE,
-        Remedy.REMOVE,
-        Remedy.REMOVE_SPARES,
-        Remedy.REPORT,
+    assert [finding.fix for finding in first.findings] == [
+        Fix.REVOKE,
+        Fix.REVOKE,
+        Fix.REMOVE_AT_SALTO,
+        None,
     ]
     assert not first.ledger_is_behind
     then = replace(world, highest_known=6).plan()
     assert then.ledger_is_behind
     assert then.highest_number == 7
-    assert then.findings == tuple(
-        replace(finding, remedy=Remedy.REPORT) for finding in first.findings
-    )
+    assert then.findings == tuple(replace(finding, fix=None) for finding in first.findings)
 
 
 def test_others_are_counted() -> None:
@@ -347,9 +369,11 @@ def test_others_are_counted() -> None:
     group = seen_group("t", key_id(THEIRS, 7))
     observed = listing(*theirs, group, seen_guest(), seen_group(), unmanaged=3)
     made = world_of(a_record(), observed=observed).plan()
+    told_of = Finding(outcome=Outcome.SECOND_MANAGER, key_id=None, detail="2 keys")
     assert made == Plan(
-        findings=(), unmanaged=3, foreign=2, highest_number=7, ledger_is_behind=False
+        findings=(told_of,), unmanaged=3, foreign=2, highest_number=7, ledger_is_behind=False
     )
+    assert made.discrepancies == ()
 
 
 def test_empty_world() -> None:
@@ -448,7 +472,7 @@ def test_age_is_half_open() -> None:
         a_record(status=KeyStatus.REVOKED, removed_at=at),
         a_record(status=KeyStatus.FAILED, changed_at=at),
     ):
-        assert told(world_of(record).plan()) == [("expired_not_removed", "remove")]
+        assert told(world_of(record).plan()) == [("expired_not_removed", "revoke")]
 
 
 @pytest.mark.parametrize("observed", AWRY)
@@ -467,16 +491,11 @@ def test_what_is_under_way_or_unreadable_is_no_finding(
 # What is told
 
 
-def test_every_finding_has_words() -> None:
-    """Each outcome and each remedy has a sentence of its own."""
-    reasons = {
-        Finding(outcome=outcome, key_id=KEY, remedy=Remedy.REPORT).reason for outcome in Outcome
-    }
-    actions = {
-        Finding(outcome=Outcome.SUSPENDED, key_id=KEY, remedy=remedy).action for remedy in Remedy
-    }
-    assert (len(reasons), len(actions)) == (len(Outcome), len(Remedy))
-    assert all(text[0].isupper() and text.endswith(".") for text in reasons | actions)
+def test_what_would_be_done_has_a_name() -> None:
+    """It is that of a fix, or that it is reported."""
+    assert Finding(outcome=Outcome.SUSPENDED, key_id=KEY).action == "report"
+    for fix in Fix:
+        assert Finding(outcome=Outcome.SUSPENDED, key_id=KEY, fix=fix).action == fix.value
 
 
 def test_finding_says_how_much() -> None:
@@ -495,9 +514,285 @@ def test_what_cannot_be_observed_is_no_discrepancy() -> None:
     observed = listing(seen_guest(has_seat=False), groups=None)
     made = world_of(a_record(), observed=observed).plan()
     assert [finding.outcome.value for finding in made.discrepancies] == ["suspended"]
-    assert made.findings[-1] == Finding(
-        outcome=Outcome.NOT_OBSERVABLE, key_id=None, remedy=Remedy.REPORT
+    assert made.findings[-1] == Finding(outcome=Outcome.NOT_OBSERVABLE, key_id=None)
+
+
+# What is read of keys as a whole
+
+
+def parts(**changes: Any) -> ObservedGroupDetails:
+    """Return a group of a key as it is read when all is as it should be."""
+    whole = ObservedGroupDetails(
+        doors=frozenset({DoorId("door")}),
+        members=frozenset({PersonId("person g7")}),
+        schedules=(times(),),
     )
+    return replace(whole, **changes)
+
+
+def times(**changes: Any) -> ObservedTimes:
+    """Return the schedule of a key's window."""
+    window = a_record().window
+    plain = ObservedTimes(
+        id=TimesId("t7"),
+        starts=window.starts_at.replace(tzinfo=None),
+        ends=window.ends_at.replace(tzinfo=None),
+        is_plain=True,
+    )
+    return replace(plain, **changes)
+
+
+def read(group: ObservedGroupDetails | None = parts(), **changes: Any) -> ObservedDetails:  # noqa: B008 - a frozen value
+    """Return a key as it is read when all is as it should be."""
+    whole = ObservedDetails(
+        has_seat=True,
+        pin_enabled=True,
+        expires_at=None,
+        has_pin=True,
+        groups={GroupId("a7"): group},
+    )
+    return replace(whole, **changes)
+
+
+MIDNIGHT = datetime(2026, 7, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seen", "outcomes"),
+    [
+        (read(), []),
+        (read(has_pin=False), ["pin_missing"]),
+        (read(has_seat=False), ["suspended"]),
+        (read(pin_enabled=False), ["pin_disabled"]),
+        (read(expires_at=MIDNIGHT), ["expiry_differs"]),
+        (read(None), []),
+        (read(groups={}), []),
+        (read(parts(doors=frozenset())), ["doors_differ"]),
+        (read(parts(doors=frozenset({DoorId("door"), DoorId("other")}))), ["doors_differ"]),
+        (read(parts(members=frozenset())), ["member_missing"]),
+        (read(parts(schedules=())), ["group_without_schedule"]),
+        (read(parts(schedules=(times(), times(id=TimesId("t8"))))), ["window_differs"]),
+        (read(parts(schedules=(times(is_plain=False),))), ["window_differs"]),
+        (read(parts(schedules=(times(ends=None),))), ["window_differs"]),
+        (read(parts(schedules=(times(starts=datetime(2026, 6, 1)),))), ["window_differs"]),  # noqa: DTZ001 - a wall clock
+        (
+            read(parts(doors=frozenset(), members=frozenset(), schedules=()), has_pin=False),
+            ["pin_missing", "member_missing", "doors_differ", "group_without_schedule"],
+        ),
+        (read(parts(doors=None, members=None, schedules=None)), ["not_observable"]),
+        (read(parts(members=None, doors=frozenset())), ["doors_differ", "not_observable"]),
+        (read(has_pin=None), ["not_observable"]),
+    ],
+)
+def test_key_that_was_read_as_a_whole(seen: ObservedDetails, outcomes: list[str]) -> None:
+    """All that differs is told, and what Salto does not show is never told to be missing."""
+    made = world_of(a_record(), details={KEY: seen}).plan()
+    assert [finding.outcome.value for finding in made.findings] == outcomes
+    assert made.unread == ("not_observable" in outcomes)
+    assert {finding.action for finding in made.findings} <= {"report"}
+    repaired = world_of(a_record(), details={KEY: seen}, repaired=set(Outcome)).plan()
+    for finding in repaired.findings:
+        first = next(iter(fixes_of(finding.outcome)), None)
+        assert finding.fix is (None if finding.key_id is None else first)
+
+
+@pytest.mark.parametrize(
+    ("seen", "outcomes"),
+    [
+        (read(has_seat=False), []),
+        (read(parts(members=frozenset()), has_seat=False), []),
+        (read(parts(doors=frozenset()), has_seat=False), ["doors_differ"]),
+    ],
+)
+def test_suspended_key_that_was_read_as_a_whole(seen: ObservedDetails, outcomes: list[str]) -> None:
+    """Without a seat it may be listed as a member or not; all else counts as ever."""
+    made = world_of(a_record(status=KeyStatus.SUSPENDED), details={KEY: seen}).plan()
+    assert [finding.outcome.value for finding in made.findings] == outcomes
+
+
+def test_what_was_read_counts_for_more_than_a_listing() -> None:
+    """A listing that is late about a guest is not believed."""
+    observed = listing(seen_guest(has_seat=False, pin_enabled=False), seen_group())
+    assert told(world_of(a_record(), observed=observed, details={KEY: read()}).plan()) == []
+
+
+@pytest.mark.parametrize(
+    ("member", "joined", "always", "outcomes"),
+    [
+        (True, True, True, []),
+        (False, False, True, []),
+        (True, False, True, ["member_missing"]),
+        (False, True, True, ["window_differs"]),
+        (True, True, False, ["window_differs"]),
+    ],
+)
+def test_key_that_we_let_in_and_out(
+    member: bool, joined: bool, always: bool, outcomes: list[str]
+) -> None:
+    """Its schedule holds for ever, and its window is that it is in the group."""
+    record = a_record(strategy=Strategy.MEMBERSHIP, groups=(replace(a_group(), member=member),))
+    schedule = times(starts=None, ends=None) if always else times()
+    members = frozenset({PersonId("person g7")} if joined else ())
+    seen = read(parts(members=members, schedules=(schedule,)))
+    made = world_of(record, details={KEY: seen}).plan()
+    assert [finding.outcome.value for finding in made.findings] == outcomes
+
+
+@pytest.mark.parametrize(
+    ("known", "seen", "differs"),
+    [
+        (None, None, False),
+        (None, MIDNIGHT, True),
+        (MIDNIGHT, None, False),
+        (MIDNIGHT, MIDNIGHT + timedelta(seconds=59), False),
+        (MIDNIGHT, MIDNIGHT + timedelta(minutes=1), True),
+    ],
+)
+def test_end_of_the_guest(known: datetime | None, seen: datetime | None, differs: bool) -> None:
+    """It counts to the minute, and only where Salto tells it."""
+    record = a_record(guest=replace(a_guest(), expires_at=known))
+    made = world_of(record, details={KEY: read(expires_at=seen)}).plan()
+    assert [one.outcome.value for one in made.findings] == ["expiry_differs"] * differs
+
+
+def test_time_zone_that_nobody_knows_any_more() -> None:
+    """Nobody can tell whether a window is right there, so nothing is told."""
+    for zone in ("Nowhere/Else", "x" * 5000, "../etc"):
+        record = a_record(groups=(replace(a_group(), zone=zone),))
+        assert told(world_of(record, details={KEY: read()}).plan()) == []
+
+
+def test_keys_that_are_read_as_a_whole() -> None:
+    """Those that matter soon or were changed lately are, with `deep` all that are listed and live."""
+    far = AccessWindow(NOW + 2 * DAY, NOW + 9 * DAY)
+    records = [
+        a_record(key_id(OURS, 1), window=AccessWindow(NOW + DAY, NOW + 9 * DAY)),
+        a_record(key_id(OURS, 2), window=AccessWindow(NOW - 9 * DAY, NOW + DAY)),
+        a_record(key_id(OURS, 3), window=far),
+        a_record(key_id(OURS, 4), window=far, changed_at=NOW - HOUR / 2),
+        a_record(key_id(OURS, 5), window=far, changed_at=NOW),
+        a_record(key_id(OURS, 6), status=KeyStatus.REVOKED),
+        a_record(key_id(OURS, 8), window=AccessWindow(NOW - DAY, NOW)),
+        a_record(key_id(OURS, 9), guest=None),
+        a_record(key_id(OURS, 10)),
+    ]
+    guests = [seen_guest(f"g{n}", key_id(OURS, n)) for n in (1, 2, 3, 4, 5, 6, 8)]
+    world = world_of(*records, observed=listing(*guests))
+    assert world.to_look_into() == [f"{OURS}-2", f"{OURS}-1", f"{OURS}-4"]
+    assert world.to_look_into(since=NOW - 3 * DAY) == world.to_look_into(deep=True)
+    assert world.to_look_into(deep=True) == [f"{OURS}-{n}" for n in (2, 1, 3, 4)]
+    quiet = replace(world, under_way=[key_id(OURS, 1)], unreadable=[2])
+    assert quiet.to_look_into() == [f"{OURS}-4"]
+
+
+def test_groups_that_are_read() -> None:
+    """Of groups that are not listed nothing is read; where none are listed nobody knows."""
+    for observed, groups in ((listing(seen_guest()), ()), (listing(seen_guest(), groups=None), 1)):
+        (record,) = to_look_into(
+            recorded={KEY: a_record()},
+            under_way=(),
+            unreadable=(),
+            observed=observed,
+            since=NOW,
+            deep=True,
+            now=NOW,
+        )
+        assert len(record.groups) == (groups or 0)
+
+
+def test_groups_that_differ_alike() -> None:
+    """What is so of several groups is told once."""
+    record = a_record(groups=(a_group("a7"), a_group("b7")))
+    broken = parts(doors=frozenset(), members=frozenset(), schedules=())
+    seen = read(groups={GroupId("a7"): broken, GroupId("b7"): broken})
+    observed = listing(seen_guest(), seen_group("a7"), seen_group("b7"))
+    made = world_of(record, observed=observed, details={KEY: seen}).plan()
+    assert [finding.outcome.value for finding in made.findings] == [
+        "member_missing",
+        "doors_differ",
+        "group_without_schedule",
+    ]
+
+
+# What is mended by itself
+
+
+@pytest.mark.parametrize(
+    ("world", "actions"),
+    [
+        (World(), ["adopt"]),
+        (world_of(a_record(), observed=listing(seen_group()), gone=[GuestId("g7")]), ["reissue"]),
+        (
+            world_of(
+                a_record(status=KeyStatus.SUSPENDED),
+                observed=listing(seen_group()),
+                gone=[GuestId("g7")],
+            ),
+            ["report"],
+        ),
+        (
+            world_of(a_record(), observed=listing(seen_guest("g8"), seen_group())),
+            ["report"],
+        ),
+        (
+            world_of(
+                a_record(),
+                observed=listing(seen_guest("g8"), seen_group()),
+                gone=[GuestId("g7")],
+            ),
+            ["report", "report"],
+        ),
+        (
+            world_of(a_record(), observed=listing(seen_guest(), seen_group("a8"))),
+            ["restore", "report"],
+        ),
+        (replace(World(), highest_known=6), ["report"]),
+    ],
+    ids=[
+        "unknown",
+        "missing",
+        "missing and suspended",
+        "another guest",
+        "another guest for sure",
+        "another group",
+        "restored backup",
+    ],
+)
+def test_what_is_mended_where_all_is(world: World, actions: list[str]) -> None:
+    """Each outcome has a way of its own; what may be in use is never removed unasked."""
+    made = replace(world, repaired=set(Outcome)).plan()
+    assert [finding.action for finding in made.findings] == actions
+
+
+def test_nothing_is_mended_where_nothing_is() -> None:
+    """All that is found can be left to a person."""
+    over = a_record(window=AccessWindow(NOW - 2 * DAY, NOW - DAY))
+    made = world_of(over, repaired=()).plan()
+    assert told(made) == [("expired_not_removed", "report")]
+
+
+# When nothing is
+
+
+@pytest.mark.parametrize(
+    ("wall", "time", "jumped"),
+    [
+        (DAY, DAY, False),
+        (timedelta(seconds=20), timedelta(seconds=20), False),
+        (HOUR, timedelta(seconds=20), True),
+        (-HOUR, timedelta(seconds=20), True),
+        (timedelta(0), HOUR, True),
+        (LONGEST_STEP, timedelta(0), False),
+        (-LONGEST_STEP, timedelta(0), False),
+        (LONGEST_STEP + timedelta(seconds=1), timedelta(0), True),
+        (-timedelta(seconds=2), timedelta(seconds=20), False),
+    ],
+)
+def test_jumps_of_the_clock(wall: timedelta, time: timedelta, jumped: bool) -> None:
+    """Small corrections are none, in either direction."""
+    before = Clocks(wall=NOW, monotonic=100.0)
+    after = Clocks(wall=NOW + wall, monotonic=100.0 + time.total_seconds())
+    assert after.has_jumped(before) is jumped
 
 
 # In any world
@@ -602,13 +897,13 @@ def applied(world: World, made: Plan) -> World:
     guests, groups = observed.guests, observed.groups
     for finding in made.findings:
         key = finding.key_id
-        if finding.remedy is Remedy.REPORT or key is None:
+        if finding.fix is None or key is None:
             continue
         kept: set[str] = set()
-        if finding.remedy is Remedy.REMOVE_SPARES:
-            kept = named(recorded[key])
-        elif finding.remedy is Remedy.REVOKE:
+        if finding.fix is Fix.REVOKE:
             recorded[key] = replace(recorded[key], status=KeyStatus.REVOKED)
+        elif recorded[key].status in STAYING:
+            kept = named(recorded[key])
         guests = tuple(guest for guest in guests if guest.key_id != key or guest.id in kept)
         if groups is not None:
             groups = tuple(group for group in groups if group.key_id != key or group.id in kept)
@@ -646,7 +941,7 @@ def test_plan_that_was_carried_out(world: World) -> None:
     """After one plan only what a person has to decide is left, and none of that is new."""
     first = world.plan()
     then = applied(world, first).plan()
-    assert {finding.remedy for finding in then.findings} <= {Remedy.REPORT}
+    assert {finding.fix for finding in then.findings} <= {None}
     assert set(then.findings) <= set(first.findings)
 
 
@@ -685,7 +980,7 @@ def test_what_is_never_in_a_finding(world: World) -> None:
     for finding in world.plan().findings:
         key = finding.key_id
         if key is None:
-            assert world.observed.groups is None
+            assert finding.outcome in ABOUT_THE_SITE
             continue
         assert instance_of(key) == OURS
         assert key not in world.under_way
@@ -721,7 +1016,7 @@ def test_others_make_no_difference(world: World) -> None:
             unmanaged=0,
         ),
     )
-    assert alone.plan().findings == world.plan().findings
+    assert alone.plan().discrepancies == world.plan().discrepancies
     assert alone.to_confirm() == world.to_confirm()
     keys = {thing.key_id for thing in things_of(observed)}
     theirs = [key for key in keys if instance_of(key) != OURS]
@@ -749,7 +1044,7 @@ def test_order_is_that_of_the_keys(world: World, random: Any) -> None:
     order = [
         (
             finding.key_id is None,
-            number_of(finding.key_id or KEY),
+            0 if finding.key_id is None else number_of(finding.key_id),
             list(Outcome).index(finding.outcome),
         )
         for finding in made.findings

@@ -11,7 +11,13 @@ import pytest
 from simulator import Quirks, Simulator
 from simulator.seeds import SeedName
 
-from .support import account_input, server_input, serving, set_up_site
+from .support import (
+    account_input,
+    server_input,
+    serving,
+    set_up_site,
+    without_live_events,
+)
 
 type SetUp = Callable[..., Awaitable[ConfigEntry[Any]]]
 
@@ -35,8 +41,8 @@ def seed() -> SeedName:
 
 @pytest.fixture
 def sim(seed: SeedName, quirks: Quirks) -> Simulator:
-    """Return the simulated Salto."""
-    return Simulator(seed=seed, quirks=quirks, rng_seed=1)
+    """Return the simulated Salto, its main site without live events."""
+    return without_live_events(Simulator(seed=seed, quirks=quirks, rng_seed=1))
 
 
 @pytest.fixture

@@ -53,6 +53,15 @@ async def serving(simulator: Simulator) -> AsyncIterator[str]:
 # The simulated world
 
 
+def without_live_events(sim: Simulator) -> Simulator:
+    """Take live events out of the main site's subscription, and return the same simulator.
+
+    Tests move the clock by hours, in which every connection would be given up and made anew.
+    """
+    sim.set("site", sim.site_id, features=["activity_log", "events_storage", "nfc"])
+    return sim
+
+
 def iq_named(sim: Simulator, name: str) -> Iq:
     """Return an IQ by its name."""
     return next(iq for iq in sim.world.iqs.values() if iq.customer_reference == name)

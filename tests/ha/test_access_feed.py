@@ -1,10 +1,12 @@
 """The door log as a stream: each event once, whatever fails, stops or is damaged."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from itertools import pairwise
 import logging
 import stat
 from typing import Any
@@ -23,7 +25,11 @@ from custom_components.salto_ks.access_cursor import (
     AccessCursors,
     async_get_access_cursors,
 )
-from custom_components.salto_ks.access_feed import MOST_EVENTS, SaltoKsAccessFeed
+from custom_components.salto_ks.access_feed import (
+    MOST_EVENTS,
+    PAUSES_WITHOUT_RIGHT,
+    SaltoKsAccessFeed,
+)
 from custom_components.salto_ks.api.access_events import (
     AccessCategory,
     AccessEvent,
@@ -511,6 +517,7 @@ async def test_failure_passes(
         await go_on(hass, freezer, MINUTE + 1)
     lines.append(knock(sim))
     assert not reader.feed.last_update_success
+    assert reader.feed.standing == ("no right" if fault.get("status") == 403 else "failed")
     logged = [
         item.levelname
         for item in caplog.records
@@ -518,8 +525,8 @@ async def test_failure_passes(
     ]
     assert logged == ["ERROR"]
     sim.faults.clear()
-    for _ in range(2):
-        await go_on(hass, freezer, MINUTE + 1)
+    await go_on(hass, freezer, max(PAUSES_WITHOUT_RIGHT) + 1)
+    await go_on(hass, freezer, MINUTE + 1)
     assert reader.feed.last_update_success
     assert reader.ids == lines
 
@@ -537,6 +544,78 @@ async def test_account_without_the_right_that_gets_it(
     line = knock(sim)
     sim.set("user", member.id, role_ids=list(roles))
     await go_on(hass, freezer, MINUTE)
+    assert reader.ids == [line]
+
+
+async def test_lasting_refusal_costs_little(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    log: DoorLog,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log is asked for after a minute, ten, twenty, forty and then every sixty, and said once."""
+    fault = sim.faults.add(Fault(route=ENTRIES, method="GET", count=None, **FAULTS["403"]))
+    reader = await log.read()
+    assert reader.feed.standing == "no right"
+    asked_at = []
+    for minute in range(1, 201):
+        before = sim.faults.hits(fault)
+        await go_on(hass, freezer, MINUTE)
+        asked_at += [minute] if sim.faults.hits(fault) > before else []
+    pauses = [later - earlier for earlier, later in pairwise([0, *asked_at])]
+    assert all(
+        abs(pause - expected) <= 1
+        for pause, expected in zip(pauses, [1, 10, 20, 40, 60, 60], strict=True)
+    )
+    assert caplog.text.count("Error fetching salto_ks door log data: door_log_forbidden") == 1
+    sim.faults.clear()
+    line = knock(sim)
+    await go_on(hass, freezer, 61 * MINUTE)
+    assert reader.feed.standing == "ok"
+    assert reader.ids == [line]
+    sim.journal.clear()
+    for _ in range(5):
+        await go_on(hass, freezer, MINUTE)
+    assert sim.journal.count("GET", ENTRIES) == 5
+
+
+async def test_what_has_to_be_kept_is_kept_before_the_cursor(
+    hass: HomeAssistant, sim: Simulator, log: DoorLog
+) -> None:
+    """How far the log was read is not on disk before all that listen have kept what they must."""
+    feed = await log.start()
+    on_its_way, let_go = asyncio.Event(), asyncio.Event()
+    seen: list[str] = []
+
+    async def keep(events: tuple[AccessEvent, ...]) -> None:
+        on_its_way.set()
+        await let_go.wait()
+        seen.extend(event.id for event in events)
+
+    feed.async_listen(keep)
+    line = knock(sim)
+    with running(feed.async_refresh()) as refresh:
+        await on_its_way.wait()
+        assert not path_of(hass, KEY).exists()
+        let_go.set()
+        await refresh
+    assert seen == [line]
+    assert set(read(hass, KEY)["data"]["sites"][sim.site_id]["handed_out"]) == {line}
+
+
+async def test_reads_at_once_tell_nothing_twice(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, log: DoorLog
+) -> None:
+    """A read that begins while another is on its way waits, and tells only what is new after it."""
+    reader = await log.read()
+    line = knock(sim)
+    fault = sim.faults.add(Fault(route=ENTRIES, latency=2))
+    with running(reader.feed.async_refresh()) as first, running(reader.feed.async_refresh()) as two:
+        await until(lambda: sim.faults.hits(fault) == 1)
+        pass_by(freezer, 2)
+        await first
+        await two
     assert reader.ids == [line]
 
 
@@ -600,6 +679,7 @@ DAMAGED: dict[str, Any] = {
     "no ids": {"sites": {"SITE": {"newest_at": WHOLE["newest_at"]}}},
     "a number": {"sites": {"SITE": WHOLE | {"newest_at": 7}}},
     "a word": {"sites": {"SITE": WHOLE | {"newest_at": "yesterday"}}},
+    "the first day": {"sites": {"SITE": WHOLE | {"newest_at": "0001-01-01T00:00:00+00:00"}}},
     "no zone": {"sites": {"SITE": WHOLE | {"newest_at": "2026-01-02T12:00:00"}}},
     "a list of ids": {"sites": {"SITE": WHOLE | {"handed_out": ["x"]}}},
     "ids without instants": {"sites": {"SITE": WHOLE | {"handed_out": {"x": None}}}},
@@ -873,6 +953,47 @@ async def test_first_use_over_a_restart(
         assert await first_uses(again, same) == [key["key_id"], other["key_id"]]
 
 
+async def test_killed_before_the_cursor_is_kept(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """Killed between the note of a first use and the cursor, nothing is lost and nothing doubled."""
+    entry = await set_up(iqs=[])
+    key = await keyed(hass, sim, entry)
+    await go_on(hass, freezer, MINUTE)
+    assert opens(sim, key["pin"])
+    fill_disk(hass, KEY)
+    await go_on(hass, freezer, MINUTE)
+    assert await proven(hass, entry) == {key["key_id"]: True}
+    empty_disk(hass, KEY)
+    async with restarted(hass, entry) as (again, same):
+        await settled(again)
+        assert await proven(again, same) == {key["key_id"]: True}
+        assert await first_uses(again, same) == [key["key_id"]]
+
+
+async def test_disk_never_says_that_a_use_was_read_and_not_that_it_was(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """Whenever Home Assistant is killed, what was not noted on disk is still to be read."""
+    entry = await set_up(iqs=[])
+    key = await keyed(hass, sim, entry)
+    await go_on(hass, freezer, MINUTE)
+    assert opens(sim, key["pin"])
+    line, used_at = sim.world.entries[-1].id, "2026-12-07T08:01:00"
+    cursor = path_of(hass, KEY)
+    keys = path_of(hass, f"salto_ks.ledger.{sim.site_id}/keys.0000")
+    moments = set()
+    with running(entry.runtime_data.feed.async_refresh()) as refresh:
+        while not refresh.done():
+            await asyncio.sleep(0)
+            was_read = cursor.exists() and line in cursor.read_text("utf-8")
+            moments.add((was_read, used_at in keys.read_text("utf-8")))
+        await refresh
+    assert (False, False) in moments
+    assert (True, True) in moments
+    assert (True, False) not in moments
+
+
 async def test_what_proves_no_key(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
@@ -949,7 +1070,7 @@ async def test_site_whose_log_is_refused(
     assert await proven(hass, entry) == {key["key_id"]: False}
     assert hass.config_entries.flow.async_progress() == []
     sim.faults.clear()
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, max(PAUSES_WITHOUT_RIGHT))
     assert await proven(hass, entry) == {key["key_id"]: True}
     assert (await ask(hass, entry, "revoke_key", key_id=key["key_id"]))["status"] == "removing"
 

@@ -54,20 +54,24 @@ PARTS: Mapping[str, Part] = {
     "kept": _part("booking_store access_cursor iq_vault site_state storage", *_CORE, "logic"),
     "keys": _part("keys", *_CORE, "kept"),
     "ground": _part(
-        "booking_engine calendar_source door_ids errors listeners session site_keys units",
+        "booking_engine calendar_source denials door_ids errors listeners session site_keys units wording",
         *_CORE,
         "logic",
         "kept",
         "keys",
     ),
-    "coordinators": _part("access_feed coordinator", *_GROUND),
+    "coordinators": _part(
+        "access_feed access_stream coordinator door_events doorbell seat_outlook", *_GROUND
+    ),
     "around": _part(
-        "devices door_facts entity issues key_actions opening", *_GROUND, "coordinators"
+        "devices door_facts entity explanation issues key_actions opening site_issues",
+        *_GROUND,
+        "coordinators",
     ),
     "platforms": _part(" ".join(PLATFORMS), *_ALL, together=False),
     "flows": _part("config_flow iq_flow iq_steps options_flow unit_flow", *_ALL),
-    "reports": _part("diagnostics repairs system_health", *_ALL, together=False),
-    "actions": _part("booking_services card desk services", *_ALL),
+    "reports": _part("diagnostics logbook repairs system_health", *_ALL, together=False),
+    "actions": _part("booking_services card desk explain_services services", *_ALL),
     "start": Part(modules=frozenset({""}), builds_on=frozenset({*_ALL, "actions"})),
 }
 

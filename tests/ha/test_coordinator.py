@@ -62,7 +62,7 @@ async def test_unchanged_site_writes_nothing(
     await go_on(hass, freezer, 360)
     with written(hass) as seen:
         for _ in range(11):
-            await go_on(hass, freezer, 60)
+            await go_on(hass, freezer, 75)
     assert seen.entity_ids == []
 
 
@@ -71,9 +71,10 @@ async def test_changed_door_writes_its_own_entities(
 ) -> None:
     """A door that has changed writes its entities once, and no other entity is touched."""
     await set_up(iqs=[RECEPTION])
+    await go_on(hass, freezer, 75)  # Seats are foretold for the first time.
     lock = sim.set("lock", lock_named(sim, GATE).id, battery_level="critical")
     with written(hass) as seen:
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert sorted(seen.entity_ids) == sorted(entities_of(hass, lock.key))
 
 
@@ -94,9 +95,10 @@ async def test_changed_iq_writes_its_doors_too(
 ) -> None:
     """An IQ that has changed writes its entities and its doors', each once, and no others."""
     await set_up(iqs=[RECEPTION])
+    await go_on(hass, freezer, 75)  # Seats are foretold for the first time.
     iq = sim.set("iq", iq_named(sim, FIELD).id, signal_strength=3)
     with written(hass) as seen:
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert sorted(seen.entity_ids) == sorted(entities_of(hass, iq.key, *doors_of(sim, FIELD)))
 
 
@@ -110,7 +112,7 @@ async def test_lost_activation_is_shown(
         assert state_of(hass, sensor) == STATE_ON
     sim.deactivate(iq_named(sim, RECEPTION).id)
     for _ in range(10):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     for name, state in ((RECEPTION, STATE_OFF), (FIELD, STATE_ON)):
         sensor = entity_id(hass, "binary_sensor", iq_named(sim, name).id, "activated")
         assert state_of(hass, sensor) == state
@@ -123,7 +125,7 @@ async def test_odd_time_zone(
     """An IQ whose time zone is none keeps no door from being shown and opened."""
     sim.set("iq", iq_named(sim, FIELD).id, time_zone=zone)
     await set_up(iqs=[RECEPTION])
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim, LAUNDRY)) == LockState.LOCKED
     await unlock(hass, sim)
 
@@ -149,29 +151,38 @@ async def test_outage_shows_and_ends(
 ) -> None:
     """In an outage nothing tells a state, it is logged once, and so is its end.
 
-    All is unavailable but the locks, which Home Assistant would pass over without a word.
+    All is unavailable but the locks, which Home Assistant would pass over without a word, and what
+    has happened at doors, which stays true.
     """
     await set_up(iqs=[RECEPTION])
-    ours = logging.getLogger("custom_components.salto_ks")
     caplog.clear()
     sim.faults.add(Fault(route=route, method="GET", count=None, **fault))  # type: ignore[arg-type]
     watched = entities_of(hass, *sim.world.iqs, *sim.world.locks)
     for _ in range(3):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
         states = {item: state_of(hass, item) for item in watched}
-        locks = {item for item in states if item.startswith("lock.")}
-        assert {states[item] for item in locks} == {STATE_UNKNOWN}
-        assert {states[item] for item in states.keys() - locks} == {STATE_UNAVAILABLE}
-    logged = [item for item in caplog.records if item.name == ours.name]
-    assert [item.levelno for item in logged if item.levelno > logging.DEBUG] == [logging.ERROR]
+        staying = {item for item in states if item.startswith(("lock.", "event."))}
+        assert {states[item] for item in staying} == {STATE_UNKNOWN}
+        assert {states[item] for item in states.keys() - staying} == {STATE_UNAVAILABLE}
+    assert levels_of_polls(caplog) == [logging.ERROR]
     caplog.clear()
     sim.faults.clear()
     for _ in range(3):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
     assert {state_of(hass, door(hass, sim, name)) for name in ALL_DOORS} == {LockState.LOCKED}
-    logged = [item for item in caplog.records if item.name == ours.name]
-    assert [item.levelno for item in logged if item.levelno > logging.DEBUG] == [logging.INFO]
+    assert levels_of_polls(caplog) == [logging.INFO]
+
+
+def levels_of_polls(caplog: pytest.LogCaptureFixture) -> list[int]:
+    """Return the levels of what was logged of polls; Home Assistant logs that in our name."""
+    return [
+        item.levelno
+        for item in caplog.records
+        if item.name == "custom_components.salto_ks"
+        and item.module == "update_coordinator"
+        and item.levelno > logging.DEBUG
+    ]
 
 
 ALL_DOORS = (GATE, LAUNDRY, "Pitch 21 cabin", "Energy cabinet")
@@ -183,16 +194,16 @@ async def test_rate_limit_is_heeded(
     """When Salto asks for five minutes of rest the doors are not polled before they are over."""
     await set_up(iqs=[RECEPTION])
     sim.faults.add(Fault(route=LOCKS, method="GET", status=429, headers={"Retry-After": "300"}))
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == STATE_UNKNOWN
     sim.journal.clear()
     for _ in range(4):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert sim.journal.count("GET", LOCKS) == 0
     await go_on(hass, freezer, 62)
     assert sim.journal.count("GET", LOCKS) == 1
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert sim.journal.count("GET", LOCKS) == 2
 
 
@@ -203,7 +214,7 @@ async def test_rest_has_its_limit(
     await set_up(iqs=[RECEPTION])
     headers = {"Retry-After": "86400"}
     sim.faults.add(Fault(route=LOCKS, method="GET", status=429, headers=headers))
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     await go_on(hass, freezer, 298)
     assert state_of(hass, door(hass, sim)) == STATE_UNKNOWN
     await go_on(hass, freezer, 4)
@@ -217,7 +228,7 @@ async def test_refused_credentials_open_one_form(
     entry = await set_up(iqs=[RECEPTION])
     sim.account.password = "another one"
     for _ in range(65):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     flows = [
         flow
         for flow in hass.config_entries.flow.async_progress_by_handler(DOMAIN)
@@ -227,7 +238,7 @@ async def test_refused_credentials_open_one_form(
     assert state_of(hass, door(hass, sim)) == STATE_UNKNOWN
     sim.journal.clear()
     for _ in range(30):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert sim.journal.count("POST", TOKEN) <= 1
 
 
@@ -238,7 +249,7 @@ async def test_site_that_fails_takes_no_door_down(
     await set_up(iqs=[RECEPTION])
     sim.faults.add(Fault(route="/v1.2/sites/{site}/me", status=500, count=None))
     for _ in range(11):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
     await unlock(hass, sim)
     assert opened(sim)
@@ -270,7 +281,7 @@ async def test_unloaded_entry_looks_at_nothing(
     await hass.config_entries.async_unload(entry.entry_id)
     sim.journal.clear()
     for _ in range(12):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert asked(sim) == []
 
 
@@ -287,7 +298,7 @@ async def test_look_under_way_ends_with_the_entry(
     await hass.config_entries.async_unload(entry.entry_id)
     sim.journal.clear()
     for _ in range(5):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert [item for item in asked(sim) if item != ("GET", LOCK)] == []
     assert sim.journal.count("GET", LOCK) <= 1
 
@@ -300,7 +311,7 @@ async def test_door_that_vanishes_under_an_opening(
     await unlock(hass, sim)
     sim.remove("lock", lock_named(sim, GATE).id)
     for _ in range(3):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert commands(sim) == 1
     await unlock(hass, sim, "Store room")
     assert sim.journal.filter("PATCH", LOCKING)[-1].status == 200

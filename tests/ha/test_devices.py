@@ -128,13 +128,13 @@ async def test_renamed(
     }[kind]
     sim.set(kind, record_id, customer_reference="Another name")
     for _ in range(11):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     found = there(hass, entry, record_id)
     assert found.name == "Another name"
     dr.async_get(hass).async_update_device(found.id, name_by_user="My name")
     sim.set(kind, record_id, customer_reference="Yet another name")
     for _ in range(11):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert there(hass, entry, record_id).name_by_user == "My name"
     assert there(hass, entry, record_id).name == "Yet another name"
 
@@ -159,7 +159,7 @@ async def test_new_door(
     iq_id = iq_named(sim, RECEPTION).id
     lock_id = sim.add("lock", {"customer_reference": NEW_DOOR, "iq_id": iq_id}).key
     assert device(hass, entry, lock_id) is None
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert hub_of(hass, there(hass, entry, lock_id)) == iq_id
     assert keys_of(hass, lock_id) == keys_of(hass, lock_named(sim, GATE).id)
     await unlock(hass, sim, NEW_DOOR)
@@ -174,17 +174,17 @@ async def test_removed_door(
     gate = lock_named(sim, GATE)
     entity_id, before = door(hass, sim), keys_of(hass, gate.id)
     sim.remove("lock", gate.id)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, entity_id) == STATE_UNKNOWN
     assert state_of(hass, BATTERY) == STATE_UNAVAILABLE
     assert device(hass, entry, gate.id) is not None
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert hass.states.get(entity_id) is None
     assert device(hass, entry, gate.id) is None
     assert keys_of(hass, gate.id) == set()
 
     sim.add("lock", {"id": gate.id, "customer_reference": GATE, "iq_id": gate.iq_id})
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
     assert keys_of(hass, gate.id) == before
     await unlock(hass, sim)
@@ -200,10 +200,10 @@ async def test_door_missing_once_is_the_same_afterwards(
     before = there(hass, entry, gate.id)
     sim.remove("lock", gate.id)
     for _ in range(2):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
         assert state_of(hass, BATTERY) == STATE_UNAVAILABLE
         sim.add("lock", {"id": gate.id, "customer_reference": GATE, "iq_id": gate.iq_id})
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
         assert state_of(hass, BATTERY) == "fresh"
         assert there(hass, entry, gate.id).id == before.id
         sim.remove("lock", gate.id)
@@ -216,12 +216,12 @@ async def test_failed_polls_remove_nothing(
     entry = await set_up(iqs=[RECEPTION])
     gate = lock_named(sim, GATE)
     sim.remove("lock", gate.id)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     sim.faults.add(Fault(route=LOCKS, status=500, count=5))
     for _ in range(5):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert device(hass, entry, gate.id) is not None
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert device(hass, entry, gate.id) is None
 
 
@@ -236,7 +236,7 @@ async def test_removed_while_not_loaded(
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
     assert device(hass, entry, gate.id) is not None
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert device(hass, entry, gate.id) is None
     assert keys_of(hass, gate.id) == set()
     assert device(hass, entry, lock_named(sim, LAUNDRY).id) is not None
@@ -249,10 +249,10 @@ async def test_empty_listing_is_believed_the_second_time(
     entry = await set_up(iqs=[RECEPTION])
     body = {"items": [], "next_page_link": None, "count": None}
     sim.faults.add(Fault(route=LOCKS, method="GET", body=body))
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, BATTERY) == STATE_UNAVAILABLE
     assert device(hass, entry, lock_named(sim, GATE).id) is not None
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
 
 
@@ -262,13 +262,13 @@ async def test_iq_comes_and_goes(
     """An IQ that is added appears with all its entities, and goes like a door when removed."""
     entry = await set_up(iqs=[RECEPTION])
     iq_id = sim.add("iq", {"customer_reference": NEW_IQ}).key
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert there(hass, entry, iq_id).name == NEW_IQ
     assert keys_of(hass, iq_id) == keys_of(hass, iq_named(sim, FIELD).id)
     sim.remove("iq", iq_id)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert device(hass, entry, iq_id) is not None
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert device(hass, entry, iq_id) is None
     assert keys_of(hass, iq_id) == set()
 
@@ -281,14 +281,14 @@ async def test_door_moves_to_another_iq(
     gate, field = lock_named(sim, GATE), iq_named(sim, FIELD)
     before = there(hass, entry, gate.id)
     sim.set("lock", gate.id, iq_id=field.id)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     after = there(hass, entry, gate.id)
     assert after.id == before.id
     assert hub_of(hass, after) == field.id
     await unlock(hass, sim)
     assert opened(sim)
     sim.set("lock", gate.id, iq_id=None)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert hub_of(hass, there(hass, entry, gate.id)) == sim.site_id
 
 
@@ -299,7 +299,7 @@ async def test_new_door_on_a_new_iq(
     entry = await set_up(iqs=[RECEPTION])
     iq_id = sim.add("iq", {"customer_reference": NEW_IQ}).key
     lock_id = sim.add("lock", {"customer_reference": NEW_DOOR, "iq_id": iq_id}).key
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert hub_of(hass, there(hass, entry, lock_id)) == iq_id
 
 

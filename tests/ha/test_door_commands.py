@@ -308,7 +308,7 @@ async def test_command_cancelled_while_it_waits_is_not_sent(
         assert state_of(hass, door(hass, sim, SECOND_DOOR)) == LockState.LOCKED
         pass_by(freezer, 3)
         await first
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert commands(sim) == 1
     await unlock(hass, sim, SECOND_DOOR)
     assert commands(sim) == 2
@@ -424,7 +424,7 @@ async def test_stalled_identity_server_delays_no_opening(
         await opening
     sim.faults.clear()
     await go_on(hass, freezer, 120)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert commands(sim) == 0
     assert not opened(sim)
     await unlock(hass, sim)
@@ -451,7 +451,7 @@ async def test_failed_login_is_told_as_nothing_sent(
         await unlock(hass, sim)
     assert "not known" not in str(raised.error)
     assert commands(sim) == 0
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     await unlock(hass, sim)
     assert opened(sim)
 

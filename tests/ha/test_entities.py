@@ -32,6 +32,7 @@ DOOR = {
     "binary_sensor.-left_open": (" Left open", None, "off"),
     "binary_sensor.-intrusion": (" Intrusion alarm", None, "off"),
     "binary_sensor.-privacy_mode": (" Privacy mode", None, "off"),
+    "event.-access": (" Access", None, STATE_UNKNOWN),
     "sensor.-battery": (" Battery level", "diagnostic", "fresh"),
     "switch.-office_mode": (" Office mode", None, "off"),
 }
@@ -50,15 +51,22 @@ IQ = {
 SITE = {
     "button.-test_connection": (" Test connection", "diagnostic", STATE_UNKNOWN),
     "button.-reconcile": (" Reconcile keys", "diagnostic", STATE_UNKNOWN),
+    "binary_sensor.-keys_left_alone": (" Keys left alone", "diagnostic", "off"),
     "calendar.-keys": (" Keys", None, "off"),
     "event.-key_life_cycle": (" Keys", None, STATE_UNKNOWN),
     "sensor.-active_keys": (" Active keys", None, "0"),
     "sensor.-next_key_start": (" Next key start", None, STATE_UNKNOWN),
     "sensor.-seats_used": (" Seats used", None, "5"),
+    "sensor.-seats_free": (" Seats free", None, "20"),
+    "sensor.-seats_run_out": (" Seats run out on", None, STATE_UNKNOWN),
     "sensor.-discrepancies": (" Discrepancies", "diagnostic", STATE_UNKNOWN),
     "sensor.-last_reconciliation": (" Last reconciliation", "diagnostic", STATE_UNKNOWN),
+    "sensor.-live_events": (" Live events", "diagnostic", "not_offered"),
     "switch.-active": (" Active", "config", "on"),
 }
+DISABLED = ("reconciliation_duration", "reconciliation_requests")
+"""Sensors of the site that are there for who enables them."""
+
 ODD = {
     "Sanitary block south": {
         "binary_sensor.-battery_low": "on",
@@ -75,10 +83,13 @@ DEVICE_CLASSES = {
     "binary_sensor.-battery_low": "battery",
     "binary_sensor.-left_open": "problem",
     "binary_sensor.-intrusion": "safety",
+    "binary_sensor.-keys_left_alone": "problem",
     "sensor.-battery": "enum",
     "sensor.-otp_blocked_until": "timestamp",
     "sensor.-next_key_start": "timestamp",
     "sensor.-last_reconciliation": "timestamp",
+    "sensor.-seats_run_out": "date",
+    "sensor.-live_events": "enum",
 }
 
 
@@ -114,8 +125,11 @@ async def test_entities_of_the_campsite(hass: HomeAssistant, sim: Simulator, set
             assert not entity.disabled
             assert state.state == ODD.get(name, {}).get(key, usual), (name, key)
             assert state.attributes.get("device_class") == DEVICE_CLASSES.get(key)
-    assert seen == {entity.entity_id for entity in entities}
-    assert len(seen) == 12 * 8 + 2 * 4 + 10
+    assert seen == {entity.entity_id for entity in entities if not entity.disabled}
+    assert {entity.unique_id for entity in entities if entity.disabled} == {
+        f"{sim.site_id}-{key}" for key in DISABLED
+    }
+    assert len(seen) == 12 * 9 + 2 * 4 + 14
 
 
 async def test_names_of_entities_stay(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:
@@ -166,11 +180,15 @@ async def test_door_shows_what_salto_tells(
     await set_up(iqs=[RECEPTION])
     lock_id = lock_named(sim, GATE).id
     sim.set("lock", lock_id, **changes)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     for key, (_, _, usual) in DOOR.items():
         domain, _, suffix = key.partition(".-")
         state = state_of(hass, entity_id(hass, domain, lock_id, suffix))
-        assert state == expected.get(key, usual), key
+        if domain == "event":
+            rings = any(name.endswith("_alarm") for name in changes)
+            assert (state != usual) is rings, key
+        else:
+            assert state == expected.get(key, usual), key
 
 
 async def test_iq_shows_what_salto_tells(
@@ -180,7 +198,7 @@ async def test_iq_shows_what_salto_tells(
     await set_up(iqs=[RECEPTION])
     iq_id = iq_named(sim, RECEPTION).id
     sim.set("iq", iq_id, online=False, signal_strength=7)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, entity_id(hass, "binary_sensor", iq_id, "online")) == "off"
     assert state_of(hass, entity_id(hass, "sensor", iq_id, "signal_strength")) == "7"
     assert state_of(hass, door(hass, sim)) == "locked"
@@ -224,6 +242,6 @@ async def test_disabled_entities_do_not_stop_the_rest(
     await hass.config_entries.async_reload(entry.entry_id)
     sim.deactivate(iq_named(sim, RECEPTION).id)
     for _ in range(11):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     activated = entity_id(hass, "binary_sensor", iq_named(sim, RECEPTION).id, "activated")
     assert state_of(hass, activated) == "off"

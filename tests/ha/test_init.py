@@ -92,7 +92,7 @@ async def test_set_up_is_tried_again(
     assert entry.error_reason_translation_key == key
     sim.faults.clear()
     for _ in range(3):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert entry.state is ConfigEntryState.LOADED
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
     await unlock(hass, sim)
@@ -222,7 +222,7 @@ async def test_unloaded_entry_asks_nothing(
     assert await hass.config_entries.async_unload(entry.entry_id)
     sim.journal.clear()
     for _ in range(15):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert asked(sim) == []
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
@@ -296,12 +296,12 @@ async def test_two_sites_of_one_account(
     marinas_id = next(site.id for site in sim.world.sites.values() if site.site_uid == MARINA)
     active = entity_id(hass, "switch", marinas_id, "active")
     await hass.services.async_call("switch", "turn_off", {"entity_id": active}, blocking=True)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     with shown("inactive", users=True):
         await unlock(hass, sim, "Jetty gate")
     await unlock(hass, sim)
     await hass.config_entries.async_remove(marina.entry_id)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     await unlock(hass, sim)
     assert opened(sim)
     assert campsite.state is ConfigEntryState.LOADED

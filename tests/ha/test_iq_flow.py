@@ -326,7 +326,7 @@ async def test_nothing_is_sent_during_a_block(
     assert result["description_placeholders"]["until"] == until.strftime("%H:%M")
     assert sim.journal.count("PUT", PIN) == 4
 
-    await go_on(hass, freezer, 61)
+    await go_on(hass, freezer, 76)
     await done(hass, await enter(hass, result, delivered_pin(sim)))
     await unlock(hass, sim)
     assert opened(sim)

@@ -1,7 +1,6 @@
 """The actions about keys: what they do, what they answer, and all that they refuse."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 import json
 from typing import Any
@@ -16,22 +15,18 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockUser
 import voluptuous as vol
 
-from custom_components.salto_ks.domain.plan import Outcome
 from simulator import Fault, Simulator
 from simulator.seeds import SeedName
 
 from .conftest import SetUp
 from .files import hass_config_dir, hass_storage
 from .keys import (
-    GROUPS,
     HOUR,
     INSIDE_ONLY,
     MINUTE,
     MORNING,
     OTHER_DOOR,
     SEAT,
-    USER,
-    USERS,
     WITHOUT_KEYPAD,
     ask,
     edges,
@@ -49,11 +44,10 @@ from .support import (
     account_input,
     door,
     entity_id,
-    go_on,
     iq_named,
     lock_named,
 )
-from .watching import Raised, act, asked, shown, state_of
+from .watching import Raised, act, asked, shown
 
 __all__ = ["hass_config_dir", "hass_storage"]
 
@@ -1185,186 +1179,3 @@ async def test_credentials_that_are_refused_in_the_middle(
     await hass.async_block_till_done()
     assert hass.config_entries.flow.async_progress_by_handler("salto_ks")
     assert (await ask(hass, entry, "get_keys"))["keys"][0]["status"] == "changing"
-
-
-# Comparing with Salto
-
-
-def finding(outcome: Outcome, key: dict[str, Any], action: str, *, done: bool) -> dict[str, Any]:
-    """Return a finding about a key as it is answered, all but its reason."""
-    return {"outcome": outcome.value, "key_id": key["key_id"], "action": action, "done": done}
-
-
-@pytest.fixture
-async def quiet(hass: HomeAssistant, freezer: FrozenDateTimeFactory, entry: ENTRY) -> ENTRY:
-    """Return a site whose first comparison, which comes by itself after a start, is over."""
-    await go_on(hass, freezer, 360)
-    return entry
-
-
-def questions(sim: Simulator) -> list[tuple[str, str]]:
-    """Return what was asked about users and groups."""
-    return [item for item in asked(sim) if item[1] in {USERS, USER, GROUPS}]
-
-
-async def found(hass: HomeAssistant, entry: ENTRY, **more: Any) -> list[dict[str, Any]]:
-    """Compare with Salto and return the findings, each of which says why."""
-    answer = await ask(hass, entry, "reconcile", **more)
-    assert answer.keys() == {"findings", "unmanaged", "foreign", "requests", "duration"}
-    for item in answer["findings"]:
-        assert item.pop("reason").endswith(".")
-    findings: list[dict[str, Any]] = answer["findings"]
-    return findings
-
-
-async def test_reconcile_in_peace(hass: HomeAssistant, sim: Simulator, quiet: ENTRY) -> None:
-    """Where all is as it should be that is said, with what was counted and what it cost."""
-    await issue(hass, sim, quiet)
-    unmanaged = len(sim.world.users_of(sim.site_id)) - 1
-    forget(sim)
-    answer = await ask(hass, quiet, "reconcile")
-    assert answer == {
-        "findings": [],
-        "unmanaged": unmanaged,
-        "foreign": 0,
-        "requests": 2,
-        "duration": 0.0,
-    }
-    assert asked(sim) == [("GET", USERS), ("GET", GROUPS)]
-    discrepancies = entity_id(hass, "sensor", sim.site_id, "discrepancies")
-    last = entity_id(hass, "sensor", sim.site_id, "last_reconciliation")
-    assert state_of(hass, discrepancies) == "0"
-    assert state_of(hass, last) == (MORNING + 6 * MINUTE).isoformat()
-
-
-def delete_guest(sim: Simulator, key: dict[str, Any]) -> None:
-    """Delete a key's guest in the web app."""
-    sim.remove("user", key["salto_key_id"])
-
-
-def suspend_guest(sim: Simulator, key: dict[str, Any]) -> None:
-    """Suspend a key's guest in the web app."""
-    sim.set("user", key["salto_key_id"], subscription_state="suspended")
-
-
-def block_guest(sim: Simulator, key: dict[str, Any]) -> None:
-    """Block a key's guest in the web app."""
-    sim.set("user", key["salto_key_id"], blocked=True)
-
-
-def delete_group(sim: Simulator, key: dict[str, Any]) -> None:
-    """Delete a key's group in the web app."""
-    (group,) = [item for item in groups(sim) if key["key_id"] in item.customer_reference]
-    sim.remove("group", group.id)
-
-
-MEDDLING: dict[Outcome, Callable[[Simulator, dict[str, Any]], None]] = {
-    Outcome.MISSING_AT_SALTO: delete_guest,
-    Outcome.SUSPENDED: suspend_guest,
-    Outcome.PIN_DISABLED: block_guest,
-    Outcome.GROUP_MISSING: delete_group,
-}
-
-
-@pytest.mark.parametrize("outcome", MEDDLING)
-async def test_reconcile_reports_what_a_person_has_to_decide(
-    hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
-    sim: Simulator,
-    quiet: ENTRY,
-    outcome: Outcome,
-) -> None:
-    """What somebody has done to a key at Salto is told once it is no mere delay; nothing is undone."""
-    key, other = await issue(hass, sim, quiet), await issue(hass, sim, quiet)
-    MEDDLING[outcome](sim, key)
-    assert await found(hass, quiet) == []
-    freezer.tick(360)
-    discrepancies = entity_id(hass, "sensor", sim.site_id, "discrepancies")
-    for dry_run in (True, False):
-        forget(sim)
-        expected = finding(outcome, key, "report", done=False)
-        assert await found(hass, quiet, dry_run=dry_run) == [expected]
-        assert writes(sim) == []
-        state = hass.states.get(discrepancies)
-        assert state is not None
-        assert state.state == "1"
-        assert state.attributes["outcomes"] == {outcome.value: 1}
-        assert state.attributes["key_ids"] == [key["key_id"]]
-    assert edges(sim, other) == INSIDE_ONLY
-
-
-async def test_reconcile_counts_requests(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, quiet: ENTRY
-) -> None:
-    """A guest that is not listed is asked for by itself, which is one request more."""
-    key = await issue(hass, sim, quiet)
-    delete_guest(sim, key)
-    freezer.tick(360)
-    forget(sim)
-    assert (await ask(hass, quiet, "reconcile"))["requests"] == 3
-    assert questions(sim) == [("GET", USERS), ("GET", GROUPS), ("GET", USER)]
-
-
-async def test_reconcile_removes_spares(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, quiet: ENTRY
-) -> None:
-    """A second guest with a key's marker goes, unless it is a dry run; nobody else is touched."""
-    key = await issue(hass, sim, quiet)
-    spare: Any = sim.add("user", {"alias": f"Home Assistant ha-{key['key_id']}"})
-    foreign = sim.add("user", {"alias": "Home Assistant ha-zzzz-7"})
-    freezer.tick(360)
-    others = {user.id for user in sim.world.users.values()} - {spare.id}
-    duplicate = (Outcome.DUPLICATE_AT_SALTO, key, "remove_spares")
-    forget(sim)
-    assert await found(hass, quiet, dry_run=True) == [finding(*duplicate, done=False)]
-    assert writes(sim) == []
-    assert spare.deleted_at is None
-    assert await found(hass, quiet) == [finding(*duplicate, done=True)]
-    assert writes(sim) == [("DELETE", USER)]
-    assert {user.id for user in sim.world.users.values()} == others
-    assert foreign.key in others
-    assert state_of(hass, entity_id(hass, "sensor", sim.site_id, "discrepancies")) == "0"
-    assert (await ask(hass, quiet, "reconcile"))["foreign"] == 1
-    assert edges(sim, key) == INSIDE_ONLY
-
-
-async def test_reconcile_by_button(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, quiet: ENTRY
-) -> None:
-    """The button does what the action does, and says what went wrong."""
-    key = await issue(hass, sim, quiet)
-    sim.add("user", {"alias": f"ha-{key['key_id']}"})
-    freezer.tick(360)
-    button = entity_id(hass, "button", sim.site_id, "reconcile")
-    await act(hass, "button", "press", button)
-    assert len(guests(sim)) == 1
-    sim.faults.add(Fault(route=USERS, status=403, body=FORBIDDEN))
-    with shown("key_failed_forbidden"):
-        await act(hass, "button", "press", button)
-
-
-async def test_reconcile_without_groups(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, quiet: ENTRY
-) -> None:
-    """Where Salto lists no groups that is said once, and is no discrepancy."""
-    await issue(hass, sim, quiet)
-    freezer.tick(360)
-    sim.faults.add(Fault(route=GROUPS, method="GET", status=404, body=REFUSED, count=None))
-    assert await found(hass, quiet) == [
-        {"outcome": "not_observable", "key_id": None, "action": "report", "done": False}
-    ]
-    assert state_of(hass, entity_id(hass, "sensor", sim.site_id, "discrepancies")) == "0"
-
-
-async def test_reconcile_without_salto(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, quiet: ENTRY
-) -> None:
-    """A comparison that Salto does not answer tells so, and the one before stays shown."""
-    await ask(hass, quiet, "reconcile")
-    freezer.tick(60)
-    sim.faults.add(Fault(route=USERS, status=503, count=None))
-    async with passing(freezer):
-        with shown("server_error"):
-            await ask(hass, quiet, "reconcile")
-    last = entity_id(hass, "sensor", sim.site_id, "last_reconciliation")
-    assert state_of(hass, last) == (MORNING + 6 * MINUTE).isoformat()

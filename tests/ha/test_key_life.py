@@ -114,7 +114,7 @@ async def status_of(hass: HomeAssistant, entry: ENTRY) -> str:
 
 
 class News:
-    """What is told on the bus."""
+    """What is told of keys on the bus."""
 
     def __init__(self, hass: HomeAssistant) -> None:
         """Begin to listen."""
@@ -122,7 +122,7 @@ class News:
 
         @callback
         def note(event: Event[Any]) -> None:
-            if event.event_type.startswith("salto_ks_"):
+            if event.event_type.startswith("salto_ks_key_"):
                 self.events.append(event)
 
         hass.bus.async_listen(MATCH_ALL, note)
@@ -505,12 +505,16 @@ async def test_salto_does_not_answer_for_nobody(
 async def test_salto_is_down_altogether(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
 ) -> None:
-    """While Salto does not say what the site can do no key is begun, and that is told."""
+    """While Salto does not say what the site can do no key is begun but that of a booking waits."""
     sim.faults.add(Fault(route="/v1.2/sites/{site}", status=503, count=None))
     async with passing(freezer):
         with shown("server_error"):
+            await issue(hass, sim, entry)
+        assert (await ask(hass, entry, "get_keys"))["keys"] == []
+        with shown("key_pending"):
             await issue(hass, sim, entry, booking_id="R-1")
-    assert (await ask(hass, entry, "get_keys"))["keys"] == []
+    (key,) = (await ask(hass, entry, "get_keys"))["keys"]
+    assert (key["status"], key["booking_id"]) == ("setting", "R-1")
 
 
 async def test_salto_is_down_at_the_first_comparison(

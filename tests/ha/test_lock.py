@@ -195,7 +195,7 @@ async def test_older_poll_does_not_hide_an_opening(
     await unlock(hass, sim)
     await go_on(hass, freezer, 2)
     assert state_of(hass, door(hass, sim)) == LockState.UNLOCKED
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
 
 
@@ -240,7 +240,7 @@ async def test_state_is_what_salto_tells(
     """A door shows Salto's word for it after the next poll, and unknown for a word of no meaning."""
     await set_up(iqs=[RECEPTION])
     sim.set("lock", lock_named(sim, GATE).id, locked_state=state)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == shown_as
 
 
@@ -253,7 +253,7 @@ async def test_lock_ends_office_mode(
     """Locking a door in office mode looks at it, ends office mode, and shows the way there."""
     await set_up(iqs=[RECEPTION])
     sim.set("lock", lock_named(sim, GATE).id, locked_state="office_mode")
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     sim.journal.clear()
     fault = sim.faults.add(Fault(route=LOCKING, latency=5))
     with running(act(hass, "lock", "lock", door(hass, sim))) as locking:
@@ -350,7 +350,7 @@ async def test_door_without_iq_is_refused(
     """A door that hangs on no IQ is refused with nothing sent."""
     await set_up(iqs=[RECEPTION])
     sim.set("lock", lock_named(sim, GATE).id, iq_id=None, iq_link_state="detached")
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     with shown("lock_without_iq", users=True):
         await unlock(hass, sim)
     assert commands(sim) == 0
@@ -362,7 +362,7 @@ async def test_iq_that_wants_no_password_opens_without(
     """The door of an IQ that takes commands unsigned opens without activation or password."""
     await set_up(iqs=[])
     sim.set("iq", iq_named(sim, RECEPTION).id, otp_enabled=False)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     await unlock(hass, sim)
     assert opened(sim)
     assert sim.journal.filter("PATCH", LOCKING)[0].body == {"locked_state": "unlocked"}
@@ -491,12 +491,12 @@ async def test_door_stays_while_salto_is_away(
     await set_up(iqs=[RECEPTION])
     fault = Fault(route=LOCKS, method="GET", status=503, count=None)
     sim.faults.add(fault)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == STATE_UNKNOWN
     sim.journal.clear()
     await unlock(hass, sim)
     assert commands(sim) == 1
     sim.clock.advance(60)
     sim.faults.clear()
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED

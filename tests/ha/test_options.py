@@ -18,11 +18,14 @@ from .texts import check_texts, english
 LOCKS = "/v1.2/sites/{site}/locks"
 
 DEFAULTS = {
-    "polling_interval": 60,
+    "polling_interval": 75,
     "writes_per_minute": 120,
     "audit_days": 730,
     "forget_pins": False,
     "strategy": "schedule",
+    "name_people": True,
+    "reconcile_at": "03:30:00",
+    "repaired": ["duplicate_at_salto", "orphan_group", "expired_not_removed"],
     "front_desk": [],
 }
 
@@ -92,6 +95,8 @@ async def test_polling_interval(
         *(("writes_per_minute", value) for value in (0, 5, 601, -1, "many")),
         *(("audit_days", value) for value in (0, 29, 3651)),
         ("strategy", "magic"),
+        *(("reconcile_at", value) for value in ("25:00:00", "at night", None)),
+        *(("repaired", value) for value in (["not_observable"], ["second_manager"], ["all"])),
         ("front_desk", ["nobody"]),
         ("front_desk", "nobody"),
         ("another", 1),
@@ -119,6 +124,10 @@ async def test_options_out_of_bounds(
         ("audit_days", 3650),
         ("forget_pins", True),
         ("strategy", "membership"),
+        ("reconcile_at", "00:00:00"),
+        ("reconcile_at", "23:59:59"),
+        ("repaired", []),
+        ("repaired", ["missing_at_salto", "suspended"]),
     ],
 )
 async def test_options_at_their_bounds(

@@ -51,7 +51,7 @@ async def test_changed_password(
     """The next poll asks for the password; a wrong one is told, the right one brings all back."""
     entry = await set_up()
     change_password(sim)
-    await go_on(hass, freezer, 61)
+    await go_on(hass, freezer, 76)
     assert hass.states.get(door(hass, sim)).state == STATE_UNKNOWN
     result = await the_flow(hass)
     assert result["description_placeholders"]["username"] == sim.account.username
@@ -80,7 +80,7 @@ async def test_changed_client_secret(
     entry = await set_up()
     sim.world.clients[sim.client_id].client_secret = "another-secret"
     sim.revoke_tokens()
-    await go_on(hass, freezer, 61)
+    await go_on(hass, freezer, 76)
     password = entry.data["password"]
     result = await fill(hass, await the_flow(hass), {"password": password})
     assert result["errors"] == {"client_secret": "client_refused"}
@@ -125,7 +125,7 @@ async def test_same_password_is_good_again(
     entry = await set_up()
     password = entry.data["password"]
     change_password(sim)
-    await go_on(hass, freezer, 61)
+    await go_on(hass, freezer, 76)
     change_password(sim, password)
     sim.journal.clear()
     await is_over(hass, await fill(hass, await the_flow(hass), {"password": password}), entry)
@@ -163,7 +163,7 @@ async def test_trouble_on_the_way(
     """Whatever else goes wrong is named on the form, and the right password works afterwards."""
     entry = await set_up(iqs=())
     change_password(sim)
-    await go_on(hass, freezer, 61)
+    await go_on(hass, freezer, 76)
     sim.faults.add(fault)
     result = await fill(hass, await the_flow(hass), {"password": NEW})
     assert (result["step_id"], result["errors"]) == ("reauth_confirm", {"base": key})

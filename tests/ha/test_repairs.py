@@ -1,26 +1,20 @@
 """Repair issues about IQs, from the rejection to the door that opens again."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntry, ConfigEntryDisabler, ConfigEntryState
 from homeassistant.const import STATE_UNKNOWN
 from homeassistant.core import HomeAssistant
-from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er, issue_registry as ir
-from homeassistant.setup import async_setup_component
 import pytest
-from pytest_homeassistant_custom_component.typing import (
-    ClientSessionGenerator,
-    WebSocketGenerator,
-)
 
 from simulator import Fault, Quirks, Simulator
 
 from .conftest import SetUp
+from .fixing import SUBENTRY_FLOW, Browser, browser
 from .support import (
     DOMAIN,
     FIELD,
@@ -43,73 +37,15 @@ from .support import (
     unlock,
     wrong_pin,
 )
-from .texts import check_texts, english
 from .watching import state_of
 
-FIX = "/api/repairs/issues/fix"
-SUBENTRY_FLOW = "/api/config/config_entries/subentries/flow"
+__all__ = ["browser"]
 
 
 @pytest.fixture
 def quirks() -> Quirks:
     """Let three rejected passwords not block the account yet."""
     return Quirks.instant(block_threshold=8)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Browser:
-    """What a person's browser does; each answer about an issue is held to its texts."""
-
-    client: Any
-    socket: Any
-
-    async def issues(self) -> list[dict[str, Any]]:
-        """List the issues of the integration."""
-        await self.socket.send_json_auto_id({"type": "repairs/list_issues"})
-        answer = await self.socket.receive_json()
-        assert answer["success"]
-        return [issue for issue in answer["result"]["issues"] if issue["domain"] == DOMAIN]
-
-    async def send(self, url: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Begin or go on with a flow."""
-        answer = await self.client.post(url, json=data)
-        assert answer.status == 200, await answer.text()
-        received: dict[str, Any] = await answer.json()
-        return received
-
-    async def fix(self, issue: Mapping[str, Any]) -> dict[str, Any]:
-        """Open the fix of an issue."""
-        form = await self.send(FIX, {"handler": DOMAIN, "issue_id": issue["issue_id"]})
-        assert (form["type"], form["step_id"], form["data_schema"]) == ("form", "confirm", [])
-        _check(form, issue)
-        return form
-
-    async def confirm(self, form: Mapping[str, Any], issue: Mapping[str, Any]) -> dict[str, Any]:
-        """Confirm that the explanation was read."""
-        ended = await self.send(f"{FIX}/{form['flow_id']}", {})
-        assert ended["type"] == "abort"
-        _check(ended, issue)
-        return ended
-
-
-def _check(answer: Mapping[str, Any], issue: Mapping[str, Any]) -> None:
-    """Assert that an answer of a fix can be shown."""
-    texts = english()["issues"][issue["translation_key"]]["fix_flow"]
-    empty = type("Empty", (), {"schema": {}})
-    check_texts(
-        dict(answer) | {"type": FlowResultType(answer["type"]), "data_schema": empty}, texts
-    )
-
-
-@pytest.fixture
-async def browser(
-    hass: HomeAssistant, hass_client: ClientSessionGenerator, hass_ws_client: WebSocketGenerator
-) -> Browser:
-    """Return a browser that is logged in."""
-    for component in ("repairs", "config"):
-        assert await async_setup_component(hass, component, {})
-    socket = await hass_ws_client(hass)
-    return Browser(client=await hass_client(), socket=socket)
 
 
 async def fail_to_open(hass: HomeAssistant, sim: Simulator, times: int) -> None:
@@ -161,7 +97,7 @@ async def test_from_rejection_to_open_door(
     assert len(await browser.issues()) == 1
 
     flow = f"{SUBENTRY_FLOW}/{flow_id}"
-    menu = await (await browser.client.get(flow)).json()
+    menu = await browser.get(flow)
     assert (menu["type"], menu["step_id"]) == ("menu", "reconfigure")
     await browser.send(flow, {"next_step_id": "iq_pin"})
     done = await browser.send(flow, {"pin": pin, "store_pin": True})
@@ -200,15 +136,9 @@ async def test_issue_outlives_a_reload(
 ) -> None:
     """An issue that a person has chosen to ignore stays ignored while the entry is loaded anew."""
     (issue,) = await browser.issues()
-    await browser.socket.send_json_auto_id(
-        {
-            "type": "repairs/ignore_issue",
-            "domain": DOMAIN,
-            "issue_id": issue["issue_id"],
-            "ignore": True,
-        }
+    await browser.ask(
+        "repairs/ignore_issue", domain=DOMAIN, issue_id=issue["issue_id"], ignore=True
     )
-    assert (await browser.socket.receive_json())["success"]
     assert await hass.config_entries.async_reload(degraded.entry_id)
     await hass.async_block_till_done()
     (issue,) = await browser.issues()
@@ -331,7 +261,7 @@ async def test_iq_was_reset(
     (issue,) = await browser.issues()
     ended = await browser.confirm(await browser.fix(issue), issue)
     assert ended["reason"] == "iq_continue"
-    flow = await (await browser.client.get(f"{SUBENTRY_FLOW}/{ended['next_flow'][1]}")).json()
+    flow = await browser.get(f"{SUBENTRY_FLOW}/{ended['next_flow'][1]}")
     assert flow["step_id"] == "iq_restore"
 
 
@@ -361,7 +291,7 @@ async def test_iq_without_activation(
     issue = names[FIELD]
     ended = await browser.confirm(await browser.fix(issue), issue)
     flow = f"{SUBENTRY_FLOW}/{ended['next_flow'][1]}"
-    form = await (await browser.client.get(flow)).json()
+    form = await browser.get(flow)
     assert form["step_id"] == "iq_delivery"
     await browser.send(flow, {"channel": "email"})
     done = await browser.send(flow, {"pin": delivered_pin(sim, FIELD), "store_pin": True})

@@ -236,7 +236,7 @@ async def test_short_tokens(
     """With tokens that live for two minutes nothing is ever refused for its token."""
     await set_up(hass, dossier, url)
     for _ in range(15):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
         assert state_of(hass, door(hass, dossier, 0)) != STATE_UNKNOWN
         await act(hass, "lock", "unlock", door(hass, dossier, 0))
     assert len(dossier.opened) == commands(dossier) == 15

@@ -146,7 +146,9 @@ async def test_failure_belongs_to_its_own_write(hass: HomeAssistant, store: Sure
         pytest.param(["secrets"], {}, id="a list"),
         pytest.param("secrets", {}, id="a text"),
         pytest.param({"others": []}, {}, id="another part"),
+        pytest.param({"secrets": None}, {}, id="nothing in the part"),
         pytest.param({"secrets": []}, {"version": 2}, id="a newer version"),
+        pytest.param({"secrets": []}, {"version": 0}, id="a version that never was"),
     ],
 )
 async def test_file_that_is_not_understood(

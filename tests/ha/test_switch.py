@@ -97,7 +97,7 @@ async def test_office_mode_from_elsewhere_is_shown(
         ("locked", STATE_OFF),
     ):
         sim.set("lock", lock_named(sim, GATE).id, locked_state=state)
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
         assert state_of(hass, office_mode(hass, sim)) == shown_as
 
 
@@ -155,12 +155,12 @@ async def test_office_mode_needs_an_iq(
     lock = lock_named(sim, GATE)
     iq_id = lock.iq_id
     sim.set("lock", lock.id, iq_id=None)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, office_mode(hass, sim)) == STATE_OFF
     with shown("lock_without_iq", users=True):
         await act(hass, "switch", "turn_on", office_mode(hass, sim))
     sim.set("lock", lock.id, iq_id=iq_id)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     await act(hass, "switch", "turn_on", office_mode(hass, sim))
     assert lock_named(sim, GATE).locked_state == "office_mode"
 
@@ -171,7 +171,7 @@ async def test_office_mode_without_password(
     """On an IQ that comes to want no password the switch works without activation."""
     await set_up(iqs=[])
     sim.set("iq", iq_named(sim, RECEPTION).id, otp_enabled=False)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     await act(hass, "switch", "turn_on", office_mode(hass, sim))
     assert lock_named(sim, GATE).locked_state == "office_mode"
 
@@ -182,7 +182,7 @@ async def test_office_mode_in_an_outage(
     """While Salto does not answer nobody knows of office mode, and the switch is unavailable."""
     await set_up(iqs=[RECEPTION])
     sim.faults.add(Fault(route=LOCKS, status=500, count=None))
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, office_mode(hass, sim)) == STATE_UNAVAILABLE
 
 
@@ -196,7 +196,7 @@ async def test_obstacles_leave_the_registry_alone(
     changes = async_capture_events(hass, er.EVENT_ENTITY_REGISTRY_UPDATED)
     for value in (None, iq_id, None, iq_id):
         sim.set("lock", lock.id, iq_id=value)
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert changes == []
 
 
@@ -248,7 +248,7 @@ async def test_switched_off_site_is_still_watched(
     await set_up(iqs=[RECEPTION])
     await act(hass, "switch", "turn_off", active(hass, sim))
     sim.set("lock", lock_named(sim, GATE).id, locked_state="office_mode")
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == LockState.UNLOCKED
 
 
@@ -279,7 +279,7 @@ async def test_site_can_be_switched_while_salto_is_away(
     assert state_of(hass, entity_id(hass, "sensor", sim.site_id, "discrepancies")) == "0"
     sim.faults.add(Fault(status=500, count=None))
     for _ in range(11):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == STATE_UNKNOWN
     assert state_of(hass, active(hass, sim)) == STATE_ON
     await act(hass, "switch", "turn_off", active(hass, sim))

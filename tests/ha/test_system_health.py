@@ -1,20 +1,28 @@
 """What the system information page says."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.system_health import DOMAIN as SYSTEM_HEALTH
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from simulator import Fault, Simulator
 from simulator.seeds import SeedName
 
+from .booking_helpers import minutes_pass
 from .conftest import SetUp
+from .files import hass_config_dir, hass_storage
+from .keys import ask
 from .support import DOMAIN, RECEPTION, entity_id
 from .watching import LOCKS, act
+
+__all__ = ["hass_config_dir", "hass_storage"]
 
 
 @pytest.fixture
@@ -44,20 +52,49 @@ async def test_site_that_works(
     hass: HomeAssistant, hass_ws_client: WebSocketGenerator, set_up: SetUp
 ) -> None:
     """The page counts sites, doors, IQs and seats, and says that both servers can be reached."""
-    await set_up(iqs=[RECEPTION])
-    assert await described(hass, hass_ws_client) == {
+    entry = await set_up(iqs=[RECEPTION])
+    shown = await described(hass, hass_ws_client)
+    requests = int(shown.pop("requests_per_hour"))
+    assert requests == entry.runtime_data.client.calls.totals.requests > 5
+    assert shown == {
         "sites_loaded": "1 / 1",
         "can_reach_api": "ok",
         "can_reach_identity": "ok",
         "environment": "custom",
         "last_poll": "ok",
         "clock_offset": "0 s",
+        "door_log": "ok",
+        "live_events": "not_offered",
         "active": "yes",
         "doors": "1",
         "iqs_activated": "1 / 1",
+        "active_keys": "0",
         "seats_used": "10 / 10",
+        "seats_run_out": "-",
+        "last_reconciliation": "-",
+        "discrepancies": "-",
+        "error_rate": "0.0%",
         "codes_in_history": False,
     }
+
+
+async def test_keys_and_seats(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    set_up: SetUp,
+) -> None:
+    """The page tells when keys were compared last, what is left, and when seats run out."""
+    entry: ConfigEntry[Any] = await set_up(iqs=[])
+    sim.set("site", sim.site_id, subscribed_user_amount=sim.world.seats_used(sim.site_id) - 1)
+    await minutes_pass(hass, freezer, 11)
+    await ask(hass, entry, "reconcile")
+    shown = await described(hass, hass_ws_client)
+    now, last = dt_util.utcnow(), entry.runtime_data.keys.manager.last_pass
+    assert shown["seats_run_out"] == f"{now.astimezone(ZoneInfo(sim.site.time_zone)):%Y-%m-%d}"
+    assert shown["last_reconciliation"] == f"{dt_util.as_local(last.at):%Y-%m-%d %H:%M}"
+    assert shown["discrepancies"] == "0"
 
 
 async def test_site_that_does_not(
@@ -75,6 +112,7 @@ async def test_site_that_does_not(
     shown = await described(hass, hass_ws_client)
     assert (shown["last_poll"], shown["active"]) == ("failed", "no")
     assert shown["iqs_activated"] == "0 / 1"
+    assert float(shown["error_rate"].removesuffix("%")) > 0
     assert shown["can_reach_api"] != "ok"
     assert shown["can_reach_identity"] != "ok"
 

@@ -18,19 +18,21 @@ from homeassistant.util.yaml import load_yaml_dict
 import pytest
 import voluptuous as vol
 
-from custom_components.salto_ks import errors, unit_flow
+from custom_components.salto_ks import errors, issues, logbook, unit_flow
 from custom_components.salto_ks.api.exceptions import (
     AuthFailure,
     Endpoint,
     SaltoKsError,
     SaltoKsServerError,
 )
+from custom_components.salto_ks.domain.access_events import DenialReason, DoorEventType
 from custom_components.salto_ks.domain.bookings import (
     AccessMode,
     BookingRefusal,
     BookingRefusedError,
     BookingStatus,
 )
+from custom_components.salto_ks.domain.fixes import Fix
 from custom_components.salto_ks.domain.ids import KeyId
 from custom_components.salto_ks.domain.key_requests import KeyRefusal, KeyRefusedError
 from custom_components.salto_ks.domain.keys import (
@@ -41,6 +43,8 @@ from custom_components.salto_ks.domain.keys import (
     Strategy,
 )
 from custom_components.salto_ks.domain.opening import OpeningRefusal
+from custom_components.salto_ks.domain.outcomes import Outcome
+from custom_components.salto_ks.domain.read_only import ReadOnly
 from custom_components.salto_ks.domain.refusals import CommandRefusedError, Refusal
 from custom_components.salto_ks.domain.unit_state import NotReady, ReadinessState
 from custom_components.salto_ks.errors import (
@@ -51,6 +55,7 @@ from custom_components.salto_ks.errors import (
     form_error,
 )
 from custom_components.salto_ks.keys.manager import KeyGivenUpError, KeyPendingError
+from custom_components.salto_ks.keys.news import KeyChangeKind, NewsKind
 from custom_components.salto_ks.keys.provider import KeyFailedError
 from simulator import Simulator
 
@@ -497,7 +502,7 @@ def test_texts_of_fields(section: str) -> None:
 STEPS_OF_UNITS: Mapping[str, vol.Schema] = {
     "user": unit_flow._UNIT,
     "reconfigure": unit_flow._UNIT,
-    "keys": unit_flow._KEYS,
+    "keys": unit_flow._KEYS_ONLY,
     "opening": unit_flow._OPENING,
     "events": unit_flow._EVENTS,
     "preview": vol.Schema({}),
@@ -643,8 +648,8 @@ async def test_actions_are_what_their_forms_say(hass: HomeAssistant) -> None:
 def _issues_raised(module: Module) -> Iterator[tuple[str, set[str], bool]]:
     """Yield key, placeholders and whether it can be fixed, of every issue that a module raises.
 
-    Where the key is worked out, the class that raises it either has a tuple of keys whose name
-    ends in `ISSUES`, or shows each by `_async_show` with its key and what fills it.
+    Where the key is worked out, the class that raises it has a tuple of keys whose name ends in
+    `ISSUES`. Others are shown on an `IssueBoard`, one by one or in a loop over such a tuple.
     """
     for part in module.tree.body:
         for call in _calls_in(part, "async_create_issue"):
@@ -658,8 +663,24 @@ def _issues_raised(module: Module) -> Iterator[tuple[str, set[str], bool]]:
             for name in names:
                 if name.endswith("ISSUES"):
                     yield from ((one, given, fixable) for one in module.value(ast.Name(name)))
-            for one, more in _shown(module, part):
-                yield one, given | more, fixable
+        for call in _calls_in(part, "async_show"):
+            fixable = keyword(call, "fixable") is not None
+            given = {"site"} | _filled_by(part, call.args[1])
+            yield from ((key, given, fixable) for key in _keys_of(module, part, call.args[0]))
+
+
+def _keys_of(module: Module, part: ast.AST, node: ast.expr) -> set[str]:
+    """Return the keys that an expression stands for: a constant, or each one of a loop."""
+    match node:
+        case ast.Attribute(value=ast.Name(id=name), attr="value"):
+            (loop,) = (
+                found
+                for found in ast.walk(part)
+                if isinstance(found, ast.For) and names_of(found.target) == {name}
+            )
+            return {item.value for item in module.value(loop.iter)}
+        case _:
+            return {module.value(node)}
 
 
 def _needed(call: ast.Call, name: str) -> ast.expr:
@@ -681,42 +702,46 @@ def _names_given(node: ast.expr | None) -> set[str]:
     return _keys(node) if isinstance(node, ast.Dict) else set()
 
 
-def _shown(module: Module, part: ast.AST) -> Iterator[tuple[str, set[str]]]:
-    """Yield the keys that a class shows by `_async_show`, with what fills them."""
+def _filled_by(part: ast.AST, node: ast.expr) -> set[str]:
+    """Return the names that fill a text, spelled out in place or in a variable of the class."""
     dicts = {
-        target.id: _keys(node.value)
-        for node in ast.walk(part)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
-        for target in node.targets
+        target.id: _keys(item.value)
+        for item in ast.walk(part)
+        if isinstance(item, ast.Assign) and isinstance(item.value, ast.Dict)
+        for target in item.targets
         if isinstance(target, ast.Name)
     }
-    for call in _calls_in(part, "_async_show"):
-        if len(call.args) == 2:
-            given: set[str] = set()
-            for node in ast.walk(call.args[1]):
-                if isinstance(node, ast.Dict):
-                    given |= _keys(node)
-                elif isinstance(node, ast.Name):
-                    given |= dicts.get(node.id, set())
-            yield module.value(call.args[0]), given
+    given: set[str] = set()
+    for item in ast.walk(node):
+        if isinstance(item, ast.Dict):
+            given |= _keys(item)
+        elif isinstance(item, ast.Name):
+            given |= dicts.get(item.id, set())
+    return given
+
+
+FILLED_BY_THE_FIX = (
+    *("fix_flow.abort.", "fix_flow.create_entry.", "fix_flow.progress."),
+    *("fix_flow.step.differs.", "fix_flow.step.failed."),
+)
+"""Texts of a fix that are filled by what has come of it, and not by what the issue has."""
 
 
 def test_texts_of_issues() -> None:
     """Each issue has texts that are filled with all it has, and nothing else has one."""
-    issues = english()["issues"]
+    described = english()["issues"]
     used: set[str] = set()
     for module in integration().values():
         for key, given, fixable in _issues_raised(module):
             used.add(key)
-            assert set(issues[key]) == {"title", "fix_flow" if fixable else "description"}, key
-            # The ends of a fix are filled by what has ended it.
+            assert set(described[key]) == {"title", "fix_flow" if fixable else "description"}, key
             filled = [
                 placeholders(text)
-                for path, text in leaves(issues[key]).items()
-                if not path.startswith("fix_flow.abort.")
+                for path, text in leaves(described[key]).items()
+                if not path.startswith(FILLED_BY_THE_FIX)
             ]
             assert set().union(*filled) == given, key
-    assert set(issues) == used
+    assert set(described) == used
 
 
 def _constants(module: Module, function: str, name: str) -> set[str]:
@@ -725,19 +750,80 @@ def _constants(module: Module, function: str, name: str) -> set[str]:
     return {str(value.value) for value in values if isinstance(value, ast.Constant)}
 
 
-def test_texts_of_fixes() -> None:
-    """A fix has texts for its steps, its own ends, and ends that it passes on from another flow."""
-    module = integration()["repairs"]
-    ends = _constants(module, "async_abort", "reason")
-    passed_on = section_of("config_subentries")["abort"]
-    fixes = [issue["fix_flow"] for issue in english()["issues"].values() if "fix_flow" in issue]
-    for fix in fixes:
-        assert set(fix["step"]) == _constants(module, "async_show_form", "step_id")
-        assert ends <= set(fix["abort"])
-        assert set(fix["abort"]) - ends <= set(passed_on)
-        for key in set(fix["abort"]) - ends:
-            assert fix["abort"][key] == passed_on[key]
-    assert fixes
+FIXES: Mapping[str, Collection[str]] = {
+    "IqRepairFlow": issues.IQ_ISSUES,
+    "KeysRepairFlow": issues.OUTCOME_ISSUES,
+    "ComparisonRepairFlow": issues.READ_ONLY_ISSUES,
+}
+"""Which fix flow mends which issues."""
+
+
+@pytest.mark.parametrize("name", FIXES)
+def test_texts_of_fixes(name: str) -> None:
+    """A fix has texts for its steps, errors and ends, and for ends that it passes on, and no other."""
+    (flow,) = (
+        node
+        for node in integration()["repairs"].tree.body
+        if isinstance(node, ast.ClassDef) and node.name == name
+    )
+    said = {
+        kind: {
+            str(value.value)
+            for call in _calls_in(flow, function)
+            if isinstance(value := keyword(call, keyword_of), ast.Constant)
+        }
+        for kind, function, keyword_of in (
+            ("abort", "async_abort", "reason"),
+            ("step", "async_show_form", "step_id"),
+        )
+    }
+    menus = {
+        str(step.value): texts(needed)
+        for call in _calls_in(flow, "async_show_menu")
+        if isinstance(step := _needed(call, "step_id"), ast.Constant)
+        and isinstance(needed := _needed(call, "menu_options"), ast.List)
+    }
+    said["step"] |= set(menus)
+    said["progress"] = {_second(call) for call in _calls_in(flow, "_async_wait_for")}
+    said["error"] = {
+        str(node.value.value)
+        for node in ast.walk(flow)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Subscript)
+        and isinstance(node.value, ast.Constant)
+        and _is_field(node.targets[0].slice)
+    }
+    said["create_entry"] = {
+        str(named.value)
+        if isinstance(named := keyword(call, "description"), ast.Constant)
+        else "default"
+        for call in _calls_in(flow, "async_create_entry")
+    }
+    passed_on = section_of("config_subentries")["abort"] if name == "IqRepairFlow" else {}
+    for key in FIXES[name]:
+        fix = english()["issues"][key]["fix_flow"]
+        assert set(fix) == {kind for kind, words in said.items() if words}, key
+        for kind in fix:
+            extra = set(fix[kind]) - said[kind]
+            assert said[kind] <= set(fix[kind]), (key, kind)
+            assert extra <= (set(passed_on) if kind == "abort" else set()), (key, kind)
+            assert all(fix[kind][one] == passed_on[one] for one in extra), key
+        for step, words in fix["step"].items():
+            assert set(words.get("data", ())) == set(words.get("data_description", ())), key
+            for options in ("menu_options", "menu_option_descriptions"):
+                assert set(words.get(options, ())) == menus.get(step, set()), (key, step)
+
+
+def test_every_fix_is_looked_after() -> None:
+    """Every issue that can be fixed is mended by one of the flows."""
+    fixable = {key for key, issue in english()["issues"].items() if "fix_flow" in issue}
+    assert fixable == {str(key) for keys in FIXES.values() for key in keys}
+
+
+def _second(call: ast.Call) -> str:
+    """Return the second argument of a call, a constant."""
+    assert isinstance(call.args[1], ast.Constant)
+    return str(call.args[1].value)
 
 
 # Entities
@@ -798,7 +884,14 @@ async def test_texts_of_states(hass: HomeAssistant, set_up: SetUp) -> None:
         if events is not None:
             checked.add(entity.translation_key)
             assert set(words["state_attributes"]["event_type"]["state"]) == set(events)
-    assert checked == {"battery", "current_booking", "key_life_cycle", "key_state"}
+    assert checked == {
+        "access",
+        "battery",
+        "current_booking",
+        "key_life_cycle",
+        "key_state",
+        "live_events",
+    }
 
 
 @pytest.mark.usefixtures("enable_custom_integrations")
@@ -814,13 +907,15 @@ async def test_texts_of_attributes(hass: HomeAssistant, sim: Simulator, set_up: 
     for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
         words = english()["entity"].get(entity.domain, {}).get(entity.translation_key, {})
         state = hass.states.get(entity.entity_id)
+        if entity.disabled:
+            continue
         assert state is not None
         shown: Collection[str] = words.get("state_attributes", ())
         checked += bool(shown)
         assert set(shown) <= set(state.attributes), entity.entity_id
         if entity.config_subentry_id is not None and entity.domain.endswith("sensor"):
             assert set(state.attributes) - set(shown) <= OF_HOME_ASSISTANT
-    assert checked == 3 + 5
+    assert checked == 5 + 5 + len(sim.world.locks_of(sim.site_id))
 
 
 def test_texts_of_readiness() -> None:
@@ -849,7 +944,8 @@ def test_texts_of_system_health() -> None:
 def test_texts_of_the_front_desk() -> None:
     """The card has words for every way a key can stand, for what is wrong with it, and for more."""
     common = english()["common"]
-    assert all(key.startswith("desk_") for key in common)
+    users = {"access", "desk", "explain", "finding", "logbook"}
+    assert {key.partition("_")[0] for key in common} <= users
     kinds: Mapping[str, type[StrEnum]] = {
         "desk_status_": KeyStatus,
         "desk_error_": KeyProblem,
@@ -858,6 +954,36 @@ def test_texts_of_the_front_desk() -> None:
     for start, kind in kinds.items():
         words = {key.removeprefix(start) for key in common if key.startswith(start)}
         assert words == {item.value for item in kind} | {"other"}
+
+
+def test_texts_of_the_activity() -> None:
+    """There are words for whoever is at a door, why it stays closed, and all that is told of it."""
+    common = english()["common"]
+
+    def words(start: str) -> set[str]:
+        return {key.removeprefix(start) for key in common if key.startswith(start)}
+
+    assert words("access_reason_") == {reason.value for reason in DenialReason}
+    keys = {"unit_booking", "unit_key", "booking", "key"}
+    nameless = {"home_assistant", "home_assistant_user", "somebody", "inside"}
+    assert words("access_by_") == keys | nameless
+    alarms = {"left_open", "left_open_ended", "intrusion", "intrusion_ended"}
+    doors = {kind.value for kind in DoorEventType} - alarms
+    by_nobody = {f"{kind}_by_nobody" for kind in logbook.BY_NOBODY}
+    changes = {f"key_changed_{change}" for change in KeyChangeKind}
+    others = {"checked_in", "key", "key_of_booking", "key_failed_why", "late"}
+    assert words("logbook_") == doors | by_nobody | set(NewsKind) | changes | others
+
+
+def test_texts_of_findings() -> None:
+    """There are words for whatever may differ between the ledger and Salto, and what can be done."""
+    words = {key for key in english()["common"] if key.startswith("finding_")}
+    assert words == {f"finding_{outcome}" for outcome in Outcome}
+    choices = english()["selector"]
+    assert set(choices["outcome"]["options"]) == {str(key) for key in issues.OUTCOME_ISSUES}
+    assert set(choices["fix"]["options"]) == {fix.value for fix in Fix}
+    about = english()["entity"]["binary_sensor"]["keys_left_alone"]["state_attributes"]
+    assert set(about["reason"]["state"]) == {reason.value for reason in ReadOnly}
 
 
 def test_every_section_is_looked_after() -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import (
     EVENT_CALL_SERVICE,
     MATCH_ALL,
@@ -49,7 +49,7 @@ from .unit_steps import (
     shows,
     unit_device,
 )
-from .units import PITCH
+from .units import PITCH, add_unit, unit_entity, unit_id_of
 from .watching import LOCKS, act, commands, pass_by, running, shown, until
 
 __all__ = ["hass_config_dir", "hass_storage"]  # one test damages a file
@@ -275,8 +275,8 @@ async def test_first_pin_checks_in(
     await go_to(hass, freezer, ARRIVAL + HOUR)
     came = dt_util.utcnow()
     assert opens(sim, pin)
-    await go_on(hass, freezer, 60)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
+    await go_on(hass, freezer, 75)
     assert state(hass, unit_id, "current_booking") == "checked_in"
     about = shows(hass, unit_id, "sensor", "current_booking").attributes
     assert about["opened_at"][:16] == came.isoformat()[:16]
@@ -379,12 +379,12 @@ async def test_door_is_in_the_way(
     lock = lock_named(sim, name)
     before = {key: getattr(lock, key) for key in changes}
     sim.set("lock", lock.id, **changes)
-    await go_on(hass, freezer, 60)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
+    await go_on(hass, freezer, 75)
     assert readiness(hass, unit_id) == ("off", [reason], [])
     sim.set("lock", lock.id, **before)
-    await go_on(hass, freezer, 60)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
+    await go_on(hass, freezer, 75)
     assert readiness(hass, unit_id) == ("on", [], [])
 
 
@@ -399,8 +399,8 @@ async def test_iq_is_in_the_way(
     """An IQ that is offline is in the way of the doors on it."""
     await due(hass, freezer, entry)
     sim.set("iq", iq_named(sim, FIELD).id, online=False)
-    await go_on(hass, freezer, 60)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
+    await go_on(hass, freezer, 75)
     state, reasons, _ = readiness(hass, unit_id)
     assert (state, reasons[0]) == ("off", "iq_offline")
 
@@ -421,7 +421,7 @@ async def test_key_that_could_not_be_made(
     assert (key.state, key.attributes["errors"]) == ("failed", ["refused"])
     sim.faults.clear()
     for _ in range(60):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert readiness(hass, unit_id) == ("on", [], [])
     assert state(hass, unit_id, "key_state") == "set"
 
@@ -465,14 +465,14 @@ async def test_poll_that_failed(
     """Where Salto does not answer nobody knows how the doors are, and that is what is said."""
     await due(hass, freezer, entry)
     sim.faults.add(Fault(route=LOCKS, status=500, count=None))
-    await go_on(hass, freezer, 60)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
+    await go_on(hass, freezer, 75)
     everything = ["iq_offline", "lock_offline", "battery_low", "privacy_mode"]
     assert readiness(hass, unit_id) == (STATE_UNKNOWN, [], everything)
     assert shows(hass, unit_id, "binary_sensor", "ready").attributes["readiness"] == "unknown"
     sim.faults.clear()
-    await go_on(hass, freezer, 60)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
+    await go_on(hass, freezer, 75)
     assert readiness(hass, unit_id) == ("on", [], [])
 
 
@@ -593,11 +593,11 @@ async def test_events(
     await settle(hass, freezer)
     await go_to(hass, freezer, ARRIVAL)
     assert opens(sim, pin)
-    await go_on(hass, freezer, 60)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
+    await go_on(hass, freezer, 75)
     await book(hass, entry, ends_at=DEPARTURE + HOUR, status="cancelled")
     for _ in range(15):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     assert seen == [
         ("key_issued", None),
         ("key_changed", "window"),
@@ -836,7 +836,7 @@ async def test_nothing_personal_is_shown(
     sim.faults.add(Fault(route=GUESTS, method="POST", status=400, count=3))
     await book(hass, entry)
     for _ in range(60):
-        await go_on(hass, freezer, 60)
+        await go_on(hass, freezer, 75)
     pin = await pin_of(hass, entry)
     await press(hass, unit_id, "reissue")
     await go_to(hass, freezer, ARRIVAL)
@@ -853,3 +853,30 @@ async def test_nothing_personal_is_shown(
         assert f"'{pin}'" not in text
         assert f"'{second}'" not in text
     assert [user.alias for user in sim.world.users.values() if "Vermeulen" in user.alias] == []
+
+
+async def test_unit_that_is_deleted_while_the_site_is_set_up(
+    hass: HomeAssistant, sim: Simulator, set_up: SetUp, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A unit that goes while everything is brought up harms nothing else, and is gone soon."""
+    entry = await set_up(iqs=[])
+    await add_unit(hass, sim, entry)
+    unit_id = await add_unit(hass, sim, entry, "Pitch 13")
+    devices = dr.async_get(hass)
+    for device in dr.async_entries_for_config_entry(devices, entry.entry_id):
+        devices.async_remove_device(device.id)
+
+    @callback
+    def delete(_: Event[Any]) -> None:
+        if unit_id in entry.subentries and entry.state is ConfigEntryState.SETUP_IN_PROGRESS:
+            assert unit_id in entry.runtime_data.bookings.units
+            hass.config_entries.async_remove_subentry(entry, unit_id)
+
+    stop = hass.bus.async_listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, delete)
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    stop()
+    assert unit_id not in entry.subentries
+    assert "unknown subentry" not in caplog.text
+    assert list(entry.runtime_data.bookings.units) == [unit_id_of(entry)]
+    assert hass.states.get(unit_entity(hass, entry, "binary_sensor", "ready")) is not None

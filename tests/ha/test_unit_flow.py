@@ -488,7 +488,9 @@ async def test_preview_shows_what_comes(hass: HomeAssistant, entry: Entry, calen
     result = await reach(hass, entry, "preview", calendar=calendar)
     lines = events_shown(result)
     assert len(lines) == SHOWN_EVENTS
-    assert r": \*\*A\*\* \[link\](http://x) (" in lines[0]
+    assert r": \*\*A\*\* " in lines[0]
+    assert "](" not in lines[0]
+    assert "://" not in lines[0]
     assert "Guest 0 " in lines[1]
     assert counts_shown(result) == (str(SHOWN_EVENTS + 3), "0", "0")
 

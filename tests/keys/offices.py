@@ -48,6 +48,8 @@ class Office:
         self.news: list[KeyNews] = []
         self.passes_made: list[Pass] = []
         self.logins_refused = 0
+        self.set_by = timedelta()
+        """How far the clock was set, beyond the time that has gone by."""
         self.random = random.Random(1)  # noqa: S311 - repeatable
         self.tasks: set[asyncio.Task[Any]] = set()
         self.opened_at = desk.sim.clock.now().replace(second=0, microsecond=0)
@@ -78,8 +80,13 @@ class Office:
             tell=self.news.append,
             on_login_refused=self._note_refused_login,
             on_pass=self.passes_made.append,
+            monotonic=self.monotonic,
         )
         return self
+
+    def monotonic(self) -> float:
+        """Tell the seconds of a clock that goes as time does, whatever the clock is set to."""
+        return self.desk.sim.clock.now().timestamp() - self.set_by.total_seconds()
 
     async def restart(self, grace: float = 0) -> None:
         """Close the manager, and start another one on what is on disk."""
@@ -257,7 +264,7 @@ class Office:
 
 
 def _described(finding: Finding) -> str:
-    return f"{finding.outcome}: {finding.remedy}"
+    return f"{finding.outcome}: {finding.action}"
 
 
 @asynccontextmanager

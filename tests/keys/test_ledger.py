@@ -17,6 +17,7 @@ from custom_components.salto_ks.domain.ids import (
     GuestId,
     KeyId,
     PersonId,
+    UnitId,
     instance_of,
     key_id as key_id_of,
     marked,
@@ -25,6 +26,7 @@ from custom_components.salto_ks.domain.ids import (
 )
 from custom_components.salto_ks.domain.intents import IntentKind
 from custom_components.salto_ks.domain.keys import Guest, KeyProblem, KeyRecord, KeyStatus
+from custom_components.salto_ks.domain.read_only import Hold, ReadOnly
 from custom_components.salto_ks.keys.audit_log import AuditQuery
 from custom_components.salto_ks.keys.ledger import Ledger, async_get_ledger
 from custom_components.salto_ks.keys.ledger_codec import SHARD_SIZE, Shard, shard_to_json
@@ -44,6 +46,7 @@ from .ledgers import (
     contents,
     folder_of,
     issued,
+    no_room,
     opened,
     read_data,
     state,
@@ -256,6 +259,39 @@ async def test_numbers_that_were_seen_at_salto(hass: HomeAssistant, ledger: Ledg
     assert (await opened(hass)).instance == ledger.instance
 
 
+async def test_key_that_was_found(hass: HomeAssistant, ledger: Ledger) -> None:
+    """A key of which nothing was known is on disk, with its line, and belongs to this ledger."""
+    await ledger.skip_to(7)
+    record = a_record(key_id_of(ledger.instance, 5))
+    await ledger.add(record, a_line(record.key_id, "adopt"))
+    for one in (ledger, await opened(hass)):
+        assert one.records == {record.key_id: record}
+        assert await actions(one) == ["adopt"]
+    for stranger in (key_id_of(ledger.instance, 8), key_id_of("zzzz", 5)):
+        with pytest.raises(ValueError, match="another ledger"):
+            await ledger.add(a_record(stranger), a_line(stranger))
+
+
+async def test_hold(hass: HomeAssistant, ledger: Ledger) -> None:
+    """Why nothing is done by itself is on disk, and that all is again."""
+    hold = Hold(reason=ReadOnly.RESTORED_BACKUP, since=NOW)
+    for wanted in (hold, None):
+        await ledger.set_hold(wanted, a_line(None, "read_only"))
+        for one in (ledger, await opened(hass)):
+            assert one.hold == wanted
+    assert await actions(ledger) == ["read_only"] * 2
+
+
+async def test_hold_that_the_disk_does_not_take(hass: HomeAssistant, ledger: Ledger) -> None:
+    """It holds in memory, and is on disk with the next intent."""
+    hold = Hold(reason=ReadOnly.CLOCK_JUMP, since=NOW)
+    with no_room(), pytest.raises(StorageError):
+        await ledger.set_hold(hold, a_line(None, "read_only"))
+    assert (ledger.hold, (await opened(hass)).hold) == (hold, None)
+    await issued(ledger)
+    assert (await opened(hass)).hold == hold
+
+
 async def test_ledgers_differ(hass: HomeAssistant) -> None:
     """Each site has an instance, numbers and files of its own, whatever its id looks like."""
     sites = ["a", "A", "b", "../b", "b/../../c", "x" * 300, "é", ".."]
@@ -346,6 +382,23 @@ async def test_keys_of_a_booking(ledger: Ledger) -> None:
     assert ledger.by_booking(booking) == (wanted,)
     assert [key.key_id for key in ledger.by_booking(BookingId("stay 9"))] == [first.key_id]
     assert ledger.by_booking(BookingId("no such")) == ()
+
+
+async def test_keys_of_a_unit(hass: HomeAssistant, ledger: Ledger) -> None:
+    """All keys of a unit are found in order, those that are only wanted too, also after a start."""
+    unit = UnitId("pitch 7")
+    first = await issued(ledger, unit_id=unit)
+    await issued(ledger, unit_id=UnitId("pitch 8"))
+    await issued(ledger, unit_id=None)
+    second = await issued(ledger, unit_id=unit)
+    wanted = a_record(ledger.new_key_id(), unit_id=unit)
+    await ledger.begin(an_intent(wanted))
+    assert ledger.by_unit(unit) == (first, second, wanted)
+    await ledger.update(replace(first, unit_id=UnitId("pitch 9")))
+    assert (await opened(hass)).by_unit(unit) == (second, wanted)
+    await ledger.forget(second.key_id)
+    assert ledger.by_unit(unit) == (wanted,)
+    assert ledger.by_unit(UnitId("no such")) == ()
 
 
 async def test_keys_of_a_booking_after_a_start(hass: HomeAssistant, ledger: Ledger) -> None:

@@ -30,6 +30,7 @@ from custom_components.salto_ks.domain.keys import (
     KeyWarning,
     Strategy,
 )
+from custom_components.salto_ks.domain.read_only import Hold, ReadOnly
 from custom_components.salto_ks.domain.windows import AccessWindow
 from custom_components.salto_ks.keys.ledger_codec import (
     SHARD_SIZE,
@@ -439,3 +440,24 @@ def test_window_of_a_record_has_to_be_one() -> None:
     text = json.dumps(found(ends_at=(NOW - DAY).isoformat()))
     with pytest.raises(ValueError, match="ends after"):
         decode_record(KEY, text)
+
+
+def test_hold() -> None:
+    """Why nothing is done by itself comes back; an older file says nothing of it."""
+    hold = Hold(reason=ReadOnly.CLOCK_JUMP, since=NOW)
+    data = json.loads(json.dumps(head_to_json(Head(instance="ab12", hold=hold))))
+    assert head_from_json(data).hold == hold
+    data["hold"]["reason"] = "a reason of a newer version"
+    assert head_from_json(data).hold == replace(hold, reason=ReadOnly.RESTORED_BACKUP)
+    del data["hold"]
+    assert head_from_json(data).hold is None
+
+
+@pytest.mark.parametrize(
+    "hold", [7, {}, {"reason": "clock_jump"}, {"reason": 1, "since": "2026-01-01T00:00:00+00:00"}]
+)
+def test_hold_that_makes_no_sense(hold: object) -> None:
+    """Then neither does the file."""
+    data = head_to_json(Head(instance="ab12")) | {"hold": hold}
+    with pytest.raises(ValueError, match="not a file of intents"):
+        head_from_json(data)

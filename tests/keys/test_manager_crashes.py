@@ -21,11 +21,13 @@ from homeassistant.core import HomeAssistant
 import pytest
 from yarl import URL
 
+from custom_components.salto_ks.domain.fixes import Fix
 from custom_components.salto_ks.domain.ids import KeyId
 from custom_components.salto_ks.domain.intents import Intent
 from custom_components.salto_ks.domain.key_requests import KeyChange, KeyRefusedError
 from custom_components.salto_ks.domain.keys import KeyRecord, KeyStatus, Strategy
 from custom_components.salto_ks.domain.observed import UNSEEN_FOR
+from custom_components.salto_ks.domain.outcomes import Outcome
 from custom_components.salto_ks.keys.manager import HandedOut
 from simulator import Quirks
 from tests.ha.files import hass_config_dir, hass_storage
@@ -156,6 +158,8 @@ class Operation:
     given_up: Expect | None = None
     """How it is where nobody waits for it, unless its result is on disk."""
     begin: Begin | None = None
+    is_done_again: bool = False
+    """Whether a person who was interrupted would do it again, and has to for all to agree."""
     writes: int
     """How many requests change something at Salto."""
 
@@ -175,6 +179,34 @@ async def a_suspended_key(office: Office) -> HandedOut:
 async def a_key_by_membership(office: Office) -> HandedOut:
     """Have a key whose guest we let in ourselves."""
     return await office.issue(booking="b1", strategy=Strategy.MEMBERSHIP)
+
+
+async def a_key_that_was_meddled_with(office: Office) -> HandedOut:
+    """Have a key of which somebody has changed about everything at Salto."""
+    key = await office.issue(booking="b1")
+    await office.passes(UNSEEN_FOR + MINUTE)
+    meddle(office, key)
+    return key
+
+
+def meddle(office: Office, key: HandedOut) -> None:
+    """Change about everything that a key has at Salto, but for its PIN."""
+    sim, record = office.desk.sim, office.record(key)
+    assert record.guest is not None
+    (group,) = office.desk.groups(record)
+    (schedule,) = sim.world.schedules_of(group.id)
+    sim.set("user", record.guest.id, subscription_state="suspended", use_pin=False, blocked=True)
+    sim.set("group", group.id, lock_ids=[office.desk.doors[1]], user_ids=[])
+    sim.remove("schedule", schedule.id)
+
+
+async def a_key_without_a_pin(office: Office) -> HandedOut:
+    """Have a key of which somebody has taken the PIN away at Salto."""
+    key = await office.issue(booking="b1")
+    await office.passes(UNSEEN_FOR + MINUTE)
+    assert key.record.guest is not None
+    office.desk.sim.set("user", key.record.guest.id, pin=None)
+    return key
 
 
 def id_of(key: HandedOut | None) -> KeyId:
@@ -274,6 +306,26 @@ OPERATIONS: dict[str, Operation] = {
             is_set(record, key) and key is not None and record.guest != key.record.guest
         ),
     ),
+    "mend by restoring": Operation(
+        writes=9,
+        begin=a_key_that_was_meddled_with,
+        is_done_again=True,
+        operate=lambda office, key: office.manager.mend(
+            id_of(key), Outcome.SUSPENDED, Fix.RESTORE, RECEPTION
+        ),
+        done=lambda record, key: (
+            is_set(record, key) and key is not None and record.guest == key.record.guest
+        ),
+    ),
+    "mend by restoring a PIN": Operation(
+        writes=2,
+        begin=a_key_without_a_pin,
+        is_done_again=True,
+        operate=lambda office, key: office.manager.mend(
+            id_of(key), Outcome.PIN_MISSING, Fix.RESTORE, RECEPTION
+        ),
+        done=is_set,
+    ),
     "window end": Operation(writes=2, begin=a_key, operate=end, done=is_revoked),
     "join": Operation(
         writes=1,
@@ -351,6 +403,12 @@ class Story:
         assert self.operation.done(record, self.key), record
         return "done"
 
+    async def do_again(self, office: Office) -> None:
+        """Have a person do again what was interrupted, where only that brings all to agree."""
+        if self.operation.is_done_again:
+            await self.operation.operate(office, self.key)
+            await office.passes(UNSEEN_FOR + MINUTE, every=STEP)
+
 
 async def told(office: Office, witness: Witness, name: str) -> Story:
     """Have an operation happen before a witness."""
@@ -399,6 +457,7 @@ async def test_killed_at_any_moment(
                 intents, found = office.ledger.intents, office.ledger.records
                 await recovered(office)
                 seen.add(story.check(office, intents, found))
+                await story.do_again(office)
                 await check(office)
                 assert office.desk.strangers() == strangers
                 if isinstance(story.outcome, HandedOut) and found == story.after and not intents:
@@ -445,6 +504,7 @@ async def test_what_was_sent_before_it_was_killed(
                     assert answer.status != 401
                 await recovered(office, opened=True)
                 story.check(office, intents, found)
+                await story.do_again(office)
                 await check(office)
                 assert office.desk.strangers() == strangers
                 await office.manager.close(0)

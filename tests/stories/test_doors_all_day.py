@@ -111,11 +111,11 @@ async def test_a_day_at_the_gate(
     await hass.config_entries.async_reload(entry.entry_id)
     await unlock(hass, service.sim)
     assert opened(service.sim)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
 
     await service.restart()
     assert not opened(service.sim)
-    await go_on(hass, freezer, 60)
+    await go_on(hass, freezer, 75)
     assert state_of(hass, gate) == LockState.LOCKED
     await unlock(hass, service.sim)
     assert opened(service.sim)

@@ -74,6 +74,10 @@ class AccessApi:
         """Let a user open doors with a PIN, or not (MEAS)."""
         await self._change_user(user_id, {"use_pin": use_pin})
 
+    async def unblock(self, user_id: SiteUserId) -> None:
+        """Lift the block of a user; the field is known from the creation of users (CODE, INF)."""
+        await self._change_user(user_id, {"blocked": False})
+
     async def set_expiry(self, user_id: SiteUserId, expires_at: datetime) -> None:
         """Move the end of a guest; whether Salto takes this is not known (UNK), so read it back."""
         await self._change_user(user_id, {"expires_at": _instant(expires_at)})

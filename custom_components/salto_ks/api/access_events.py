@@ -5,7 +5,7 @@ The vendor calls its lines entries. They are at version 1.1 alone (MEAS).
 
 from collections.abc import Container
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import pairwise
@@ -15,12 +15,14 @@ from .caller import Caller
 from .exceptions import SaltoKsUnexpectedResponseError
 from .models import LockId, PlatformUserId, SiteId
 from .parsing import (
+    LONGEST_NAME,
     JsonObject,
     boolean,
     identifier,
     is_uuid,
     json_object,
     known,
+    one_line,
     optional_instant,
     text,
 )
@@ -51,7 +53,10 @@ class AccessMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessEvent:
-    """One line of the door log; names of people and numbers of tags are left where they are."""
+    """One line of the door log; numbers of tags and pictures of people are left where they are.
+
+    Names are for people who may see them in Home Assistant, so they are in no `repr`.
+    """
 
     id: AccessEventId
     at: datetime
@@ -61,7 +66,11 @@ class AccessEvent:
     """A word of Salto's such as `no_access`, `suspended`, `start` or `end` (MEAS)."""
     lock_id: LockId | None
     person_id: PlatformUserId | None
-    """Whose key it was; an unknown PIN carries one id that is nobody's (MEAS)."""
+    """Whose key it was; an unknown PIN carries one id that is nobody's, an unknown tag none (MEAS)."""
+    person_name: str | None = field(default=None, repr=False)
+    """First and last name, as far as Salto tells them (MEAS)."""
+    person_alias: str | None = field(default=None, repr=False)
+    """What the person is called at the site; that of a guest of ours carries its marker (MEAS)."""
     access_by: AccessMethod | str | None
     exit_requested: bool
     """Whether somebody went out by the inside handle (MEAS)."""
@@ -86,6 +95,8 @@ class AccessEvent:
             detail=text(data, "event_detail") or None,
             lock_id=None if lock_id is None else LockId(lock_id),
             person_id=None if person_id is None else PlatformUserId(person_id),
+            person_name=_name(data, "user_first_name", "user_last_name"),
+            person_alias=_name(data, "user_alias"),
             access_by=known(AccessMethod, data, "access_by", AccessMethod.UNKNOWN)
             if data.get("access_by")
             else None,
@@ -134,6 +145,11 @@ class AccessEventsApi:
                 key=lambda event: (event.at, event.id),
             )
         )
+
+
+def _name(data: JsonObject, *keys: str) -> str | None:
+    """Read what somebody is called, without spaces that say nothing; None for nothing at all."""
+    return one_line(" ".join(text(data, key) for key in keys), LONGEST_NAME).strip() or None
 
 
 def _id_if_any(data: JsonObject, key: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from yarl import URL
 
+from .call_log import CallLog
 from .exceptions import (
     AuthFailure,
     Endpoint,
@@ -28,6 +29,9 @@ PAGE_SIZE: Final = 100
 
 RENEWAL_PATIENCE: Final = 5.0
 """Seconds a command waits for a new token after its own was refused."""
+
+MAX_LIST: Final = 128 * 1024 * 1024
+"""Bytes of the largest list taken; one of 10,000 guests has about 10 MB."""
 
 _MAX_PAGES: Final = 1000
 _DEFAULT_PAGE: Final = 20
@@ -69,6 +73,16 @@ class Caller:
         """How far Salto's clock was ahead of ours at the last answer; None before the first."""
         return self._transport.server_clock_offset
 
+    @property
+    def tokens(self) -> TokenSource:
+        """Return the tokens of the account, for a connection that is no call of the API."""
+        return self._tokens
+
+    @property
+    def calls(self) -> CallLog:
+        """Return the log of the calls of this client."""
+        return self._transport.calls
+
     async def check_login(self) -> None:
         """Make sure that there is a token; its failure is the identity server's alone."""
         await self._tokens.token()
@@ -95,6 +109,7 @@ class Caller:
         """
         found: dict[object, T] = {}
         seen: set[URL] = set()
+        size = 0
         url: URL | None = self._url(route, ids).with_query({"$top": str(PAGE_SIZE)})
         while url is not None:
             if url in seen:
@@ -102,7 +117,11 @@ class Caller:
             if len(seen) == _MAX_PAGES:
                 raise SaltoKsUnexpectedResponseError(f"{route}: more than {_MAX_PAGES} pages")
             seen.add(url)
-            page = (await self._send("GET", url, route, repeatable=True)).json(Endpoint.API)
+            answer = await self._send("GET", url, route, repeatable=True)
+            size += len(answer.body)
+            if size > MAX_LIST:
+                raise SaltoKsUnexpectedResponseError(f"{route}: more than {MAX_LIST} bytes")
+            page = answer.json(Endpoint.API)
             known = len(found)
             if isinstance(page, list):
                 found.update((key(item), item) for item in map(parse, page))
@@ -216,7 +235,7 @@ class Caller:
         """
         sent = [*secrets]
 
-        async def attempt(token: str) -> Answer:
+        async def attempt(token: str, number: int) -> Answer:
             content = body() if callable(body) else body
             sent.extend((token, str((content or {}).get(OTP_FIELD, ""))))
             return await self._transport.request(
@@ -231,10 +250,11 @@ class Caller:
                 },
                 json_body=content,
                 repeatable=repeatable,
+                attempt=number,
             )
 
         token = await self._tokens.token()
-        answer = await attempt(token)
+        answer = await attempt(token, 1)
         if answer.status == 401:
             self._tokens.discard(token)
             try:
@@ -244,7 +264,7 @@ class Caller:
                 raise SaltoKsConnectionError(
                     f"{method} {route}: no new token in time", endpoint=Endpoint.IDENTITY
                 ) from None
-            answer = await attempt(token)
+            answer = await attempt(token, 2)
         if answer.status == 401:
             raise SaltoKsAuthError(
                 f"{method} {route}: a new token was refused", failure=AuthFailure.BEARER

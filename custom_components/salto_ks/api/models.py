@@ -15,6 +15,7 @@ from .parsing import (
     identifier,
     json_object,
     known,
+    name,
     optional_boolean,
     optional_identifier,
     optional_instant,
@@ -111,8 +112,8 @@ class Site:
         data = json_object(raw, "a site")
         return cls(
             id=SiteId(identifier(data, "id")),
-            site_uid=text(data, "site_uid"),
-            name=text(data, "customer_reference"),
+            site_uid=name(data, "site_uid"),
+            name=name(data, "customer_reference"),
             pin_enabled=boolean(data, "pin_enabled"),
             seats_used=optional_integer(data, "active_user_amount"),
             seats_total=optional_integer(data, "subscribed_user_amount"),
@@ -171,7 +172,7 @@ class Role:
         return cls(
             id=RoleId(identifier(data, "id")),
             code=text(data, "code"),
-            name=text(data, "customer_reference"),
+            name=name(data, "customer_reference"),
         )
 
 
@@ -231,14 +232,14 @@ class Iq:
         data = json_object(raw, "an IQ")
         return cls(
             id=IqId(identifier(data, "id")),
-            name=text(data, "customer_reference"),
+            name=name(data, "customer_reference"),
             online=boolean(data, "online"),
             restore_required=boolean(data, "restore_required"),
             otp_enabled=boolean(data, "otp_enabled", default=True),
             signal_strength=optional_integer(data, "signal_strength"),
             time_zone=text(data, "time_zone"),
-            revision=text(data, "revision"),
-            mac=text(data, "mac"),
+            revision=name(data, "revision"),
+            mac=name(data, "mac"),
             state=text(data, "state"),
         )
 
@@ -290,7 +291,7 @@ class Lock:
         iq_id = optional_identifier(iq, "id") if isinstance(iq, dict) else None
         return cls(
             id=LockId(identifier(data, "id")),
-            name=text(data, "customer_reference"),
+            name=name(data, "customer_reference"),
             locked_state=known(LockedState, data, "locked_state", LockedState.NONE),
             lock_type=known(LockType, data, "lock_type", LockType.UNKNOWN),
             online=boolean(data, "online"),
@@ -300,8 +301,8 @@ class Lock:
             left_open_alarm=optional_boolean(data, "left_open_alarm"),
             intrusion_alarm=optional_boolean(data, "intrusion_alarm"),
             privacy_mode=optional_boolean(data, "privacy_mode"),
-            vendor_name=text(vendor, "display_name") if isinstance(vendor, dict) else "",
-            mac=text(data, "mac"),
+            vendor_name=name(vendor, "display_name") if isinstance(vendor, dict) else "",
+            mac=name(data, "mac"),
         )
 
     @property

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 import re
-from typing import Any
+from typing import Any, Final
 
 from .exceptions import SaltoKsUnexpectedResponseError
 
 type JsonObject = Mapping[str, Any]
+
+LONGEST_NAME: Final = 200
+"""Characters of a name; nobody calls a door anything longer."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -62,6 +65,20 @@ def text(data: JsonObject, key: str, default: str = "") -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return default
+
+
+def one_line(message: str, longest: int) -> str:
+    """Cut a text down to one line that is safe to print: no control or direction characters."""
+    line = " ".join(message.split())[:longest]
+    return "".join(char if char.isprintable() else " " for char in line)
+
+
+def name(data: JsonObject, key: str) -> str:
+    """Read what people call something, as one line.
+
+    Whoever may name things at Salto writes into our logs, forms and issues with it.
+    """
+    return one_line(text(data, key), LONGEST_NAME).strip()
 
 
 def boolean(data: JsonObject, key: str, *, default: bool = False) -> bool:

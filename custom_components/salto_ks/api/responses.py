@@ -24,7 +24,7 @@ from .exceptions import (
     SaltoKsServerError,
     SaltoKsUnexpectedResponseError,
 )
-from .parsing import optional_integer, text
+from .parsing import one_line, optional_integer, text
 from .transport import Answer
 
 _EXECUTION: Final = re.compile(r"failed with code:\s*([a-z0-9_]+)", re.IGNORECASE)
@@ -141,7 +141,7 @@ def _read(answer: Answer, endpoint: Endpoint, sent: Iterable[str]) -> _Refusal:
     return _Refusal(
         status=answer.status,
         code=optional_integer(fields, "errorcode"),
-        message=_one_line(message),
+        message=one_line(message, _MAX_MESSAGE),
         reason=found.group(1).lower() if found else None,
     )
 
@@ -154,12 +154,6 @@ def scrub(message: str, sent: Iterable[str]) -> str:
     for value in sorted((value for value in sent if value), key=len, reverse=True):
         message = re.sub(re.escape(value), "***", message, flags=re.IGNORECASE)
     return message
-
-
-def _one_line(message: str) -> str:
-    """Cut a vendor's message down to one short line that is safe to print."""
-    line = " ".join(message.split())[:_MAX_MESSAGE]
-    return "".join(char if char.isprintable() else " " for char in line)
 
 
 def _utcnow() -> datetime:

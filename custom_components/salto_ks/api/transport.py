@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from .call_log import Call, CallLog, CallResult
 from .counting import note_request
 from .exceptions import Endpoint, SaltoKsConnectionError, SaltoKsUnexpectedResponseError
 
@@ -29,6 +30,9 @@ COMMAND_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes of the largest answer taken; a page of 100 locks has about 0.1 MB."""
+
+_SESSION_OVER = (AssertionError, AttributeError, RuntimeError)
+"""What aiohttp raises where its session is closed before or under a request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,7 @@ class Transport:
         self._clock = clock or _utcnow
         self.server_clock_offset: timedelta | None = None
         """How far the server's clock was ahead of ours at the last answer, to the second."""
+        self.calls = CallLog()
 
     async def request(
         self,
@@ -88,17 +93,34 @@ class Transport:
         json_body: Mapping[str, Any] | None = None,
         form: Mapping[str, str] | None = None,
         repeatable: bool = False,
+        attempt: int = 1,
     ) -> Answer:
         """Make one request and read its answer whole, following no redirect.
 
         A request is sent once. `repeatable` is for reads: with it the session may send the
-        request a second time when its connection breaks before an answer.
+        request a second time when its connection breaks before an answer. `attempt` is for the
+        log of calls alone.
 
         Raises SaltoKsConnectionError when no complete answer arrives, and
         SaltoKsUnexpectedResponseError for a redirect or an oversized body.
         """
-        started = monotonic()
+        at, started = self._clock(), monotonic()
         note_request()
+
+        def note(result: CallResult, status: int | None = None, error: str | None = None) -> None:
+            self.calls.note(
+                Call(
+                    at=at,
+                    method=method,
+                    route=route,
+                    result=result,
+                    status=status,
+                    error=error,
+                    milliseconds=round((monotonic() - started) * 1000),
+                    attempt=attempt,
+                )
+            )
+
         try:
             async with self._session.request(
                 method,
@@ -112,12 +134,19 @@ class Transport:
             ) as response:
                 body = await _read(response, endpoint)
                 answer = Answer(status=response.status, headers=response.headers, body=body)
-        except (aiohttp.ClientError, TimeoutError, OSError, _NoAnswerError) as err:
+        except (aiohttp.ClientError, TimeoutError, OSError, _NoAnswerError, *_SESSION_OVER) as err:
+            if isinstance(err, _SESSION_OVER) and not self._session.closed:
+                raise
             name = str(err) if isinstance(err, _NoAnswerError) else type(err).__name__
             _LOGGER.debug("%s %s: %s", method, route, name)
+            note(CallResult.UNANSWERED, error=name)
             raise SaltoKsConnectionError(
                 f"{method} {route}: no answer ({name})", endpoint=endpoint
             ) from None
+        except SaltoKsUnexpectedResponseError as err:
+            note(CallResult.UNANSWERED, error=type(err).__name__)
+            raise
+        note(CallResult.of_status(answer.status), answer.status)
         _LOGGER.debug("%s %s: %s in %.3f s", method, route, answer.status, monotonic() - started)
         self._note_server_clock(answer)
         if 300 <= answer.status < 400:

@@ -18,6 +18,8 @@ UnitId = NewType("UnitId", str)
 INSTANCE_LENGTH: Final = 4
 """Characters by which the keys of one Home Assistant are told from those of another."""
 _PREFIX: Final = "ha-"
+_DIGITS: Final = 12
+"""Of a key's number, at most; whoever may name guests at Salto may write any number of them."""
 
 
 def key_id(instance: str, number: int) -> KeyId:
@@ -48,6 +50,7 @@ def marked(name: str) -> KeyId | None:
             and instance.isalnum()
             and number.isdecimal()
             and number.isascii()
+            and len(number) <= _DIGITS
         ):
             return KeyId(f"{instance}-{number}")
     return None

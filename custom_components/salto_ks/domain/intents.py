@@ -13,6 +13,8 @@ class IntentKind(StrEnum):
 
     ISSUE = "issue"
     CHANGE = "change"
+    RESTORE = "restore"
+    """Bring Salto back to the record, whatever was done to it there."""
     REVOKE = "revoke"
     SUSPEND = "suspend"
     RESUME = "resume"

@@ -39,9 +39,14 @@ class KeyRefusal(StrEnum):
     PIN_UNREADABLE = "key_pin_unreadable"
     LEDGER_CLOSED = "key_ledger_closed"
     UNLOADING = "key_unloading"
+    READ_ONLY = "key_read_only"
+    JUST_CHANGED = "key_just_changed"
+    NOTHING_TO_ADOPT = "key_nothing_to_adopt"
 
 
-OF_THE_WORLD: Final = frozenset({KeyRefusal.LEDGER_CLOSED, KeyRefusal.UNLOADING})
+OF_THE_WORLD: Final = frozenset(
+    {KeyRefusal.LEDGER_CLOSED, KeyRefusal.READ_ONLY, KeyRefusal.UNLOADING}
+)
 """Refusals that the caller could not have avoided."""
 
 

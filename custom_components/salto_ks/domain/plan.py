@@ -5,87 +5,54 @@ changed or removed within `UNSEEN_FOR`, or of which the ledger cannot read what 
 finding. Nothing is removed that may be what a guest stands before a door with: only what is left
 of a key that is over, and spares of a key of which all else is there.
 
-To be decided here, a finding has to show in the listings of users and groups. So a key that is
-suspended in the ledger and has a seat at Salto is no finding: `suspended` is the only outcome
-about seats, and says the opposite.
+What the listings of users and groups show is told of all keys; what only reading a key as a whole
+shows, of those that were read so. A key that is suspended in the ledger and has a seat at Salto is
+no finding: `suspended` is the only outcome about seats, and says the opposite.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import StrEnum
-from functools import partial
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
+from .differences import differences
+from .fixes import BY_DEFAULT, Fix, fixes_of
 from .ids import INSTANCE_LENGTH, GroupId, GuestId, KeyId, instance_of, number_of
 from .keys import KeyRecord, KeyStatus
-from .observed import UNSEEN_FOR, Observation, ObservedGroup, ObservedGuest
+from .observed import (
+    UNSEEN_FOR,
+    Observation,
+    ObservedDetails,
+    ObservedGroup,
+    ObservedGuest,
+)
+from .outcomes import Outcome
+
+__all__ = [
+    "Finding",
+    "Outcome",
+    "Plan",
+    "highest_number_of",
+    "is_young",
+    "plan",
+    "to_confirm",
+    "to_look_into",
+]
+
+DUE_WITHIN: Final = timedelta(days=1)
+"""How near the start or the end of a window is for its key to be read as a whole in each pass."""
+
+REPORT: Final = "report"
+"""The name of what is done where a person has to decide."""
+
+_RANKS: Final[Mapping[Outcome, int]] = {outcome: rank for rank, outcome in enumerate(Outcome)}
+
+ABOUT_THE_SITE: Final = frozenset({Outcome.NOT_OBSERVABLE, Outcome.SECOND_MANAGER})
+"""Outcomes that are no difference of any key."""
 
 _LONGEST_KEY_ID: Final = INSTANCE_LENGTH + 1 + 15
 """Characters of any key's id; a number of more digits was made up by somebody."""
-
-
-class Outcome(StrEnum):
-    """How a key is found to be, in the order in which findings of one key are told."""
-
-    MISSING_AT_SALTO = "missing_at_salto"
-    """Salto has said that the guest does not exist."""
-    UNKNOWN_AT_SALTO = "unknown_at_salto"
-    """A marker of ours on something that the ledger cannot account for."""
-    DUPLICATE_AT_SALTO = "duplicate_at_salto"
-    """The guest of the record, and others with the same marker."""
-    SUSPENDED = "suspended"
-    """No seat, though the ledger says nothing of that."""
-    PIN_DISABLED = "pin_disabled"
-    """`use_pin` is off, or the guest is blocked."""
-    GROUP_MISSING = "group_missing"
-    """A group of the record is not at Salto."""
-    ORPHAN_GROUP = "orphan_group"
-    """A group that is not in the record, or whose key is over."""
-    EXPIRED_NOT_REMOVED = "expired_not_removed"
-    """A window that is over and a key that is not, or the guest of a key that is."""
-    NOT_OBSERVABLE = "not_observable"
-    """Salto does not list groups; about the site, not about a key."""
-
-
-class Remedy(StrEnum):
-    """What would be done about a finding."""
-
-    REPORT = "report"
-    """Nothing: a person has to decide."""
-    REMOVE_SPARES = "remove_spares"
-    """Remove what carries the key's marker and is not in its record."""
-    REMOVE = "remove"
-    """Remove all that carries the marker of a key that has ended."""
-    REVOKE = "revoke"
-    """End a live key whose window is over."""
-
-
-_REASONS: Final[Mapping[Outcome, str]] = {
-    Outcome.MISSING_AT_SALTO: "The guest of this key is not at Salto any more, so its PIN opens"
-    " nothing.",
-    Outcome.UNKNOWN_AT_SALTO: "Something at Salto carries the marker of this key, and the ledger"
-    " does not know it.",
-    Outcome.DUPLICATE_AT_SALTO: "More than one guest at Salto carries the marker of this key.",
-    Outcome.SUSPENDED: "The guest of this key has no seat at Salto, so its PIN opens nothing.",
-    Outcome.PIN_DISABLED: "The guest of this key is blocked at Salto or may not use a PIN, so its"
-    " PIN opens nothing.",
-    Outcome.GROUP_MISSING: "A group of this key is not at Salto any more, so its PIN does not open"
-    " all of its doors.",
-    Outcome.ORPHAN_GROUP: "A group at Salto carries the marker of this key, and the key does not"
-    " use it.",
-    Outcome.EXPIRED_NOT_REMOVED: "This key is over, and not all of it has been taken back.",
-    Outcome.NOT_OBSERVABLE: "Salto does not list access groups, so nobody knows whether those of"
-    " the keys are there.",
-}
-
-_ACTIONS: Final[Mapping[Remedy, str]] = {
-    Remedy.REPORT: "Nothing is done: a person has to decide.",
-    Remedy.REMOVE_SPARES: "What carries the marker of this key and does not belong to it is"
-    " removed; the key stays.",
-    Remedy.REMOVE: "All that carries the marker of this key is removed.",
-    Remedy.REVOKE: "The key is revoked.",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,19 +62,15 @@ class Finding:
     outcome: Outcome
     key_id: KeyId | None
     """None for what is about the site."""
-    remedy: Remedy
+    fix: Fix | None = None
+    """What would be done by itself; None where a person has to decide."""
     detail: str = ""
     """How much was found; numbers only, so never a secret and never personal."""
 
     @property
-    def reason(self) -> str:
-        """Say in a sentence what it means."""
-        return _REASONS[self.outcome]
-
-    @property
     def action(self) -> str:
-        """Say in a sentence what would be done."""
-        return _ACTIONS[self.remedy]
+        """Name what would be done by itself: a fix, or only to report."""
+        return REPORT if self.fix is None else self.fix.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +83,8 @@ class Plan:
     """Users without a marker."""
     foreign: int
     """Keys of another Home Assistant, or what looks like them; counted, never touched."""
+    unread: int = 0
+    """Keys of which a part was asked for and could not be read."""
     highest_number: int
     """The highest number of ours that was seen, which no new key may get; 0 when there is none."""
     ledger_is_behind: bool
@@ -135,11 +100,9 @@ class Plan:
         """Return the differences that a person should know about.
 
         That is all of them: even what is mended by itself tells that something went wrong. Only
-        what cannot be observed is no difference.
+        what is about the site is no difference.
         """
-        return tuple(
-            finding for finding in self.findings if finding.outcome is not Outcome.NOT_OBSERVABLE
-        )
+        return tuple(finding for finding in self.findings if finding.outcome not in ABOUT_THE_SITE)
 
 
 def highest_number_of(observed: Observation, instance: str) -> int:
@@ -173,10 +136,48 @@ def to_confirm(
         and record.guest.id not in listed
         and _is_wanted(record)
         and not record.window.is_over(now)
-        and not _is_young(record, now)
+        and not is_young(record, now)
         and number_of(key) not in quiet
     ]
     return tuple(guest_id for _, guest_id in sorted(missing))
+
+
+def to_look_into(
+    *,
+    recorded: Mapping[KeyId, KeyRecord],
+    under_way: Collection[KeyId],
+    unreadable: Collection[int],
+    observed: Observation,
+    since: datetime,
+    deep: bool,
+    now: datetime,
+) -> tuple[KeyRecord, ...]:
+    """Return the keys that are to be read as a whole, those whose window starts first at the front.
+
+    With `deep` that is each live key of which the guest is listed; else those of which the window
+    starts or ends within a day, and those that were changed after `since`. Groups that are not
+    listed are left out: there is nothing to be read of them.
+    """
+    listed = {guest.id for guest in observed.guests}
+    groups = None if observed.groups is None else {group.id for group in observed.groups}
+    quiet = _quiet(under_way, unreadable)
+    chosen = [
+        record
+        for key, record in recorded.items()
+        if _guest_id(record) in listed
+        and _is_wanted(record)
+        and not record.window.is_over(now)
+        and not is_young(record, now)
+        and number_of(key) not in quiet
+        and (deep or _is_due(record, since, now))
+    ]
+    chosen.sort(key=lambda record: (record.window.starts_at, _place(record.key_id)))
+    return tuple(
+        record
+        if groups is None
+        else replace(record, groups=tuple(one for one in record.groups if one.id in groups))
+        for record in chosen
+    )
 
 
 def plan(
@@ -189,12 +190,15 @@ def plan(
     instance: str,
     highest_known: int,
     now: datetime,
+    details: Mapping[KeyId, ObservedDetails] = MappingProxyType({}),
+    repaired: Collection[Outcome] = BY_DEFAULT,
 ) -> Plan:
     """Compare the ledger with what was observed, and say what is to be done.
 
     `under_way` are keys with an open intent or a running operation, `unreadable` the numbers of
     keys of which the ledger cannot read all, `gone` the guests that Salto has denied when it was
-    asked, `highest_known` the highest number of the ledger.
+    asked, `highest_known` the highest number of the ledger, `details` what was read of keys as a
+    whole, `repaired` the outcomes that are mended without anybody being asked.
 
     `now` is when the observation began, and the ledger is as it was when it had ended: so what
     happened in between counts as young, and is not judged by a listing that may be older.
@@ -204,6 +208,8 @@ def plan(
     ours = {key for key in marked if _is_ours(key, instance)}
     highest = max(map(number_of, ours), default=0)
     quiet, denied = _quiet(under_way, unreadable), frozenset(gone)
+    is_behind = highest > highest_known
+    judge = _Judge(frozenset() if is_behind else frozenset(repaired))
     found: dict[KeyId, list[Finding]] = {}
     for key in recorded.keys() | ours:
         if number_of(key) in quiet:
@@ -212,23 +218,22 @@ def plan(
             guests=guests.get(key, ()),
             groups={group.id for group in groups.get(key, ())},
             groups_are_listed=observed.groups is not None,
+            details=details.get(key),
         )
         record = recorded.get(key)
         if record is None:
-            found[key] = [_finding(Outcome.UNKNOWN_AT_SALTO, key, Remedy.REPORT, seen)]
-        elif not _is_young(record, now):
-            found[key] = list(_of_record(record, seen, denied, now))
+            found[key] = [judge.all_of(Outcome.UNKNOWN_AT_SALTO, key, seen)]
+        elif not is_young(record, now):
+            found[key] = sorted(_of_record(record, seen, denied, judge, now), key=_rank)
     ordered = sorted((key for key in found if found[key]), key=_place)
     findings = [finding for key in ordered for finding in found[key]]
-    is_behind = highest > highest_known
-    if is_behind:
-        findings = [replace(finding, remedy=Remedy.REPORT) for finding in findings]
-    if observed.groups is None:
-        findings.append(Finding(outcome=Outcome.NOT_OBSERVABLE, key_id=None, remedy=Remedy.REPORT))
+    unread = sum(key in found and not one.is_whole for key, one in details.items())
+    others = sum(instance_of(key) != instance for key in marked)
     return Plan(
-        findings=tuple(findings),
+        findings=(*findings, *_of_site(others, unread, lists_groups=observed.groups is not None)),
         unmanaged=observed.unmanaged,
         foreign=len(marked - ours),
+        unread=unread,
         highest_number=highest,
         ledger_is_behind=is_behind,
     )
@@ -241,10 +246,32 @@ class _Seen:
     guests: Collection[ObservedGuest]
     groups: Set[GroupId]
     groups_are_listed: bool
+    details: ObservedDetails | None
+    """What was read of the key as a whole; None where it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Makes findings, and decides what is done about each without asking."""
+
+    repaired: Set[Outcome]
+
+    def finding(
+        self, outcome: Outcome, key: KeyId, detail: str = "", *, is_certain: bool = True
+    ) -> Finding:
+        """Make a finding; what is not certain is left to a person."""
+        by_itself = is_certain and outcome in self.repaired
+        fix = fixes_of(outcome)[0] if by_itself else None
+        return Finding(outcome=outcome, key_id=key, fix=fix, detail=detail)
+
+    def all_of(self, outcome: Outcome, key: KeyId, seen: _Seen) -> Finding:
+        """Make a finding about all that carries a key's marker."""
+        detail = _count(guests=len({guest.id for guest in seen.guests}), groups=len(seen.groups))
+        return self.finding(outcome, key, detail)
 
 
 def _of_record(
-    record: KeyRecord, seen: _Seen, gone: Set[GuestId], now: datetime
+    record: KeyRecord, seen: _Seen, gone: Set[GuestId], judge: _Judge, now: datetime
 ) -> Iterator[Finding]:
     """Find what differs from a record.
 
@@ -253,21 +280,24 @@ def _of_record(
     key = record.key_id
     if not _is_wanted(record):
         if seen.guests:
-            yield _finding(Outcome.EXPIRED_NOT_REMOVED, key, Remedy.REMOVE, seen)
+            yield judge.all_of(Outcome.EXPIRED_NOT_REMOVED, key, seen)
         elif seen.groups:
-            yield _finding(Outcome.ORPHAN_GROUP, key, Remedy.REMOVE, seen)
+            yield judge.all_of(Outcome.ORPHAN_GROUP, key, seen)
     elif record.window.is_over(now):
-        yield _finding(Outcome.EXPIRED_NOT_REMOVED, key, Remedy.REVOKE, seen)
+        yield judge.all_of(Outcome.EXPIRED_NOT_REMOVED, key, seen)
     else:
-        yield from _of_live(record, seen, gone)
+        yield from _of_live(record, seen, gone, judge)
 
 
-def _of_live(record: KeyRecord, seen: _Seen, gone: Set[GuestId]) -> Iterator[Finding]:
+def _of_live(
+    record: KeyRecord, seen: _Seen, gone: Set[GuestId], judge: _Judge
+) -> Iterator[Finding]:
     """Find what differs from the record of a key that ought to work, or to be kept.
 
     What is not in the record is a spare only while all that is in it is listed. Otherwise the
     spare may be what works, and the ledger what is old.
     """
+    key = record.key_id
     own = next((guest for guest in seen.guests if guest.id == _guest_id(record)), None)
     others = {guest.id for guest in seen.guests} - {_guest_id(record)}
     named = {group.id for group in record.groups}
@@ -275,21 +305,52 @@ def _of_live(record: KeyRecord, seen: _Seen, gone: Set[GuestId]) -> Iterator[Fin
     spare_groups = seen.groups - named
     is_whole = not lost and (own is not None if record.guest else not others)
 
-    report = partial(Finding, key_id=record.key_id, remedy=Remedy.REPORT)
-    tidy = partial(report, remedy=Remedy.REMOVE_SPARES) if is_whole else report
     if own is None and _guest_id(record) in gone:
-        yield report(outcome=Outcome.MISSING_AT_SALTO)
+        # Issued anew, a key that is suspended would open again, and one with another guest that
+        # may be in use would lose it.
+        is_certain = record.status is not KeyStatus.SUSPENDED and not others
+        yield judge.finding(Outcome.MISSING_AT_SALTO, key, is_certain=is_certain)
     if others:
         outcome = Outcome.UNKNOWN_AT_SALTO if own is None else Outcome.DUPLICATE_AT_SALTO
-        yield tidy(outcome=outcome, detail=_count(guests=len(others)))
-    if own is not None and not own.has_seat and record.status is not KeyStatus.SUSPENDED:
-        yield report(outcome=Outcome.SUSPENDED)
-    if own is not None and not own.pin_enabled:
-        yield report(outcome=Outcome.PIN_DISABLED)
+        yield judge.finding(outcome, key, _count(guests=len(others)), is_certain=is_whole)
     if lost:
-        yield report(outcome=Outcome.GROUP_MISSING, detail=_count(groups=len(lost)))
+        yield judge.finding(Outcome.GROUP_MISSING, key, _count(groups=len(lost)))
     if spare_groups:
-        yield tidy(outcome=Outcome.ORPHAN_GROUP, detail=_count(groups=len(spare_groups)))
+        count = _count(groups=len(spare_groups))
+        yield judge.finding(Outcome.ORPHAN_GROUP, key, count, is_certain=is_whole)
+    for outcome in _of_guest(record, own, seen.details):
+        yield judge.finding(outcome, key)
+
+
+def _of_guest(
+    record: KeyRecord, own: ObservedGuest | None, details: ObservedDetails | None
+) -> Iterator[Outcome]:
+    """Find what differs about the guest of a record, and what it is in.
+
+    What was read of it by its id is newer than what a listing says, and counts for more.
+    """
+    seen = details or own
+    if seen is None:
+        return
+    if not seen.has_seat and record.status is not KeyStatus.SUSPENDED:
+        yield Outcome.SUSPENDED
+    if not seen.pin_enabled:
+        yield Outcome.PIN_DISABLED
+    if details is not None:
+        yield from dict.fromkeys(differences(record, details))
+
+
+def _of_site(others: int, unread: int, *, lists_groups: bool) -> Iterator[Finding]:
+    """Find what is to be told about the site."""
+    if others:
+        yield Finding(outcome=Outcome.SECOND_MANAGER, key_id=None, detail=_count(keys=others))
+    if unread or not lists_groups:
+        yield Finding(outcome=Outcome.NOT_OBSERVABLE, key_id=None, detail=_count(keys=unread))
+
+
+def _rank(finding: Finding) -> int:
+    """Return what findings of one key are sorted by."""
+    return _RANKS[finding.outcome]
 
 
 def _guest_id(record: KeyRecord) -> GuestId | None:
@@ -302,7 +363,7 @@ def _is_wanted(record: KeyRecord) -> bool:
     return record.is_live and record.status is not KeyStatus.REMOVING
 
 
-def _is_young(record: KeyRecord, now: datetime) -> bool:
+def is_young(record: KeyRecord, now: datetime) -> bool:
     """Tell whether listings may not show yet what was last done to a key."""
     return now - max(record.changed_at, record.removed_at or record.changed_at) < UNSEEN_FOR
 
@@ -330,13 +391,14 @@ def _by_key[T: (ObservedGuest, ObservedGroup)](things: Iterable[T]) -> dict[KeyI
     return found
 
 
-def _finding(outcome: Outcome, key: KeyId, remedy: Remedy, seen: _Seen) -> Finding:
-    """Make a finding about all that carries a key's marker."""
-    detail = _count(guests=len({guest.id for guest in seen.guests}), groups=len(seen.groups))
-    return Finding(outcome=outcome, key_id=key, remedy=remedy, detail=detail)
+def _is_due(record: KeyRecord, since: datetime, now: datetime) -> bool:
+    """Tell whether a key matters soon, or something was done to it after an instant."""
+    window = record.window
+    ends = (abs(window.starts_at - now), abs(window.ends_at - now))
+    return min(ends) <= DUE_WITHIN or record.changed_at > since
 
 
-def _count(*, guests: int = 0, groups: int = 0) -> str:
+def _count(*, guests: int = 0, groups: int = 0, keys: int = 0) -> str:
     """Say how many there are."""
-    parts = ((guests, "guest"), (groups, "group"))
+    parts = ((guests, "guest"), (groups, "group"), (keys, "key"))
     return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in parts if n)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _MINUTE = timedelta(minutes=1)
 
@@ -41,6 +42,14 @@ class AccessWindow:
         if ends_at < self.ends_at:
             ends_at += _MINUTE
         return type(self)(starts_at, ends_at)
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """Return a time zone. Raises ValueError for a name that stands for none."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, ZoneInfoNotFoundError) as err:
+        raise ValueError("no time zone") from err
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,15 @@ class Guests:
         )
         progress.guest_seen = True
 
+    async def allow_pin_again(self, guest: Guest) -> None:
+        """Let a guest use a PIN again that may not any more, or was blocked."""
+        guest_id = SiteUserId(guest.id)
+        user = await self._write.read(partial(self._access.user, guest_id))
+        if not user.use_pin:
+            await self._write.repeated(partial(self._access.use_pin, guest_id, use_pin=True))
+        if user.blocked:
+            await self._write.repeated(partial(self._access.unblock, guest_id))
+
     async def give_seat(self, guest: Guest) -> None:
         """Give the guest a seat. Raises KeyFailedError where there is none."""
         try:
@@ -127,7 +136,7 @@ class Guests:
             if not is_final(err):
                 raise
         expires_at = (await self._write.read(partial(self._access.user, guest_id))).expires_at
-        warnings = record.warnings
+        warnings = record.warnings - {KeyWarning.EXPIRY_NOT_MOVED}
         if expires_at is None or expires_at < record.window.ends_at:
             warnings |= {KeyWarning.EXPIRY_NOT_MOVED}
         return replace(record, guest=replace(guest, expires_at=expires_at), warnings=warnings)

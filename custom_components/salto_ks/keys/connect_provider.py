@@ -7,7 +7,7 @@ beside this one: guests, groups, PINs, and reading back.
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from ..api.access import AccessApi
@@ -15,15 +15,17 @@ from ..api.access_models import SiteUser
 from ..api.client import SaltoKsClient
 from ..api.exceptions import SaltoKsError
 from ..api.models import SiteId, SiteUserId
+from ..domain.differences import as_observed, differences
 from ..domain.ids import DoorId, GroupId, GuestId, KeyId, PersonId, marked
-from ..domain.keys import KeyProblem, KeyRecord, Strategy
-from ..domain.observed import Observation, ObservedGroup, ObservedGuest
+from ..domain.keys import KeyProblem, KeyRecord, KeyStatus, KeyWarning, Strategy
+from ..domain.observed import Observation, ObservedDetails, ObservedGroup, ObservedGuest
+from ..domain.outcomes import Outcome
 from .connect_failures import Unread, failure, finals_named, offered
 from .connect_groups import Groups
 from .connect_guests import Guests
 from .connect_pins import Pins
 from .connect_progress import Progress, guest_of
-from .connect_read_back import ReadBack
+from .connect_read_back import ReadBack, may_use_pin
 from .connect_times import Part, parts, zones
 from .provider import Capabilities, ChoosePin, Issued, KeyFailedError
 from .writer import LONG_AGO, Writer, is_final
@@ -105,18 +107,38 @@ class ConnectProvider:
         never ends before its window does.
         """
         new_parts = parts(wanted, self._zone_of)
-        start = replace(wanted, guest=guest_of(record), groups=record.groups, warnings=frozenset())
-        progress = Progress(start)
+        start = replace(
+            wanted, guest=guest_of(record), groups=record.groups, warnings=record.warnings
+        )
+        progress = Progress(_start(start))
         with finals_named():
             if wanted.window.ends_at > record.window.ends_at:
                 progress.record = await self._guests.move_expiry(progress.record)
-            try:
-                await self._move(progress, record.strategy, new_parts)
-            except KeyFailedError, SaltoKsError:
-                await self._take_groups_back(progress)
-                raise
+            await self._move(progress, record.strategy, new_parts)
             if wanted.window.ends_at < record.window.ends_at:
                 progress.record = await self._guests.move_expiry(progress.record)
+        return progress.record
+
+    async def restore(self, record: KeyRecord) -> KeyRecord:
+        """Bring guest and groups back to what the record says; the PIN stays (MEAS).
+
+        A group that is gone, or has another number of schedules than one, is made anew.
+        """
+        wanted, guest = parts(record, self._zone_of), guest_of(record)
+        with finals_named():
+            seen = await self._read_back.details(record)
+            known = set(differences(record, seen))
+            progress = Progress(_start(as_observed(record, seen)))
+            if not seen.pin_enabled:
+                await self._guests.allow_pin_again(guest)
+            if Outcome.EXPIRY_DIFFERS in known:
+                progress.record = await self._guests.move_expiry(progress.record)
+            if record.status is KeyStatus.SUSPENDED and seen.has_seat:
+                await self._guests.take_seat(guest)
+            if record.status is not KeyStatus.SUSPENDED and not seen.has_seat:
+                await self._guests.give_seat(guest)
+            with_pin_later = {Outcome.PIN_MISSING}
+            await self._move(progress, record.strategy, wanted, but=with_pin_later)
         return progress.record
 
     async def suspend(self, record: KeyRecord) -> KeyRecord:
@@ -179,6 +201,16 @@ class ConnectProvider:
             unmanaged=len(users) - len(guests),
         )
 
+    async def observe_deep(self, record: KeyRecord) -> ObservedDetails | None:
+        """Read a key part by part: two requests, and three for each group."""
+        try:
+            with finals_named():
+                return await self._read_back.details(record, are_listed=True)
+        except KeyFailedError as err:
+            if err.problem is KeyProblem.NOT_READ_BACK:
+                return None
+            raise
+
     async def is_gone(self, guest_id: GuestId) -> bool:
         """Ask Salto for one guest: a listing can lack one that is there (INF), this cannot."""
         try:
@@ -206,6 +238,11 @@ class ConnectProvider:
                     await self._groups.leave(progress, group)
         return progress.record
 
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """Return how far Salto's clock was ahead of ours at its last answer."""
+        return self._client.server_clock_offset
+
     def zones(self, doors: Collection[DoorId]) -> dict[str, frozenset[DoorId]]:
         """Sort doors by the time zone of their IQ's wall clock."""
         return zones(doors, self._zone_of)
@@ -228,7 +265,28 @@ class ConnectProvider:
         guest = guest_of(progress.record)
         return await self._pins.give(guest.id, choose_pin, since=progress.since)
 
-    async def _move(self, progress: Progress, before: Strategy, wanted: tuple[Part, ...]) -> None:
+    async def _move(
+        self,
+        progress: Progress,
+        before: Strategy,
+        wanted: tuple[Part, ...],
+        *,
+        but: Collection[Outcome] = (),
+    ) -> None:
+        """Move groups to what is wanted; those that were made on the way go where that fails."""
+        try:
+            await self._move_groups(progress, before, wanted, but)
+        except KeyFailedError, SaltoKsError:
+            await self._take_groups_back(progress)
+            raise
+
+    async def _move_groups(
+        self,
+        progress: Progress,
+        before: Strategy,
+        wanted: tuple[Part, ...],
+        but: Collection[Outcome],
+    ) -> None:
         """Move groups to what is wanted, read it back, and only then drop what is not."""
         strategy = progress.record.strategy
         if strategy is Strategy.MEMBERSHIP and before is Strategy.SCHEDULE:
@@ -240,7 +298,7 @@ class ConnectProvider:
         joined = strategy is Strategy.SCHEDULE or any(group.member for group in groups)
         kept = await self._groups.move(progress, wanted, joined=joined)
         now = tuple(group for group in progress.record.groups if group.id in kept)
-        progress.warn(*await self._read_back.settle(replace(progress.record, groups=now)))
+        progress.warn(*await self._read_back.settle(replace(progress.record, groups=now), but=but))
         await self._groups.keep_only(progress, kept)
 
     async def _take_back(self, progress: Progress) -> None:
@@ -312,6 +370,11 @@ def _seats_free(used: int | None, total: int | None) -> int | None:
     return None if used is None or total is None else max(0, total - used)
 
 
+def _start(record: KeyRecord) -> KeyRecord:
+    """Return where a move begins: of the warnings only the one about the guest's end still holds."""
+    return replace(record, warnings=record.warnings & {KeyWarning.EXPIRY_NOT_MOVED})
+
+
 def _observed(user: SiteUser, key_id: KeyId) -> ObservedGuest:
     """Describe a guest that carries a marker."""
     return ObservedGuest(
@@ -319,5 +382,5 @@ def _observed(user: SiteUser, key_id: KeyId) -> ObservedGuest:
         id=GuestId(user.id),
         person_id=PersonId(user.platform_id),
         has_seat=user.has_seat,
-        pin_enabled=user.use_pin and not user.blocked,
+        pin_enabled=may_use_pin(user),
     )

@@ -1,18 +1,19 @@
 """When a key opens, in the words of the Connect API: naive times on the wall clock of an IQ."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import MAXYEAR, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ..api.access_models import ScheduleTimes
-from ..domain.ids import DoorId
+from ..api.access_models import WEEKDAYS, ScheduleTimes, TimeSchedule
+from ..domain.ids import DoorId, TimesId
 from ..domain.keys import KeyProblem, KeyRecord, Strategy
-from ..domain.windows import AccessWindow, on_wall_clock
+from ..domain.observed import ObservedTimes
+from ..domain.windows import AccessWindow, on_wall_clock, zone_named
 from .provider import KeyFailedError
 
 _SECOND: Final = timedelta(seconds=1)
+_MINUTE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +58,29 @@ def schedule_times(
     if strategy is Strategy.MEMBERSHIP:
         return ScheduleTimes(starts=None, ends=None), False
     try:
-        local = on_wall_clock(window, ZoneInfo(zone))
-    except ZoneInfoNotFoundError, ValueError:
+        local = on_wall_clock(window, zone_named(zone))
+    except ValueError:
         raise KeyFailedError(KeyProblem.REFUSED, "the time zone of an IQ is not known") from None
     return ScheduleTimes(starts=local.starts, ends=local.ends - _SECOND), local.widened
 
 
-def to_minutes(times: ScheduleTimes) -> ScheduleTimes:
-    """Cut seconds off, since they come back altered (MEAS)."""
-    return replace(
-        times,
-        starts=times.starts and times.starts.replace(second=0, microsecond=0),
-        ends=times.ends and times.ends.replace(second=0, microsecond=0),
-        opens=times.opens.replace(second=0, microsecond=0),
-        closes=times.closes.replace(second=0, microsecond=0),
+def observed_times(schedule: TimeSchedule) -> ObservedTimes:
+    """Read a schedule as the one place that writes them would have written it.
+
+    Seconds are cut off, since they come back altered (MEAS); the end is the first minute that no
+    longer counts. An end in the last year of all is "for ever".
+    """
+    times = schedule.times
+    ends = None if times.ends is None else _minute(times.ends)
+    return ObservedTimes(
+        id=TimesId(schedule.id),
+        starts=times.starts and _minute(times.starts),
+        ends=None if ends is None or ends.year == MAXYEAR else ends + _MINUTE,
+        is_plain=times.days == frozenset(WEEKDAYS)
+        and (_minute(times.opens), _minute(times.closes)) == (time(0, 0), time(23, 59)),
     )
+
+
+def _minute[T: (datetime, time)](moment: T) -> T:
+    """Cut seconds off."""
+    return moment.replace(second=0, microsecond=0)

@@ -77,17 +77,20 @@ class KeySteps:
         """
         match intent.kind:
             case IntentKind.ISSUE:
-                return await self._issue(intent, again=again)
+                step = self._issue(intent, again=again)
             case IntentKind.REVOKE:
-                return await self._revoke(intent)
+                step = self._revoke(intent)
             case IntentKind.CHANGE:
-                return await self._change(intent, again=again)
+                step = self._change(intent, again=again)
+            case IntentKind.RESTORE:
+                step = self._restore(intent, again=again)
             case IntentKind.SUSPEND:
-                return await self._suspend(intent)
+                step = self._suspend(intent)
             case IntentKind.RESUME:
-                return await self._resume(intent)
+                step = self._resume(intent)
             case IntentKind.ROTATE:
-                return await self._rotate(intent)
+                step = self._rotate(intent)
+        return await step
 
     async def give_up(self, intent: Intent, problem: KeyProblem) -> Intent:
         """Turn the intent to issue a key into one to remove what there may be of it.
@@ -115,6 +118,15 @@ class KeySteps:
             await self._provider.remove(record.key_id, record)
             return 0
         return await self._provider.remove_spares(record)
+
+    async def remove_unknown(self, key_id: KeyId) -> None:
+        """Remove all that carries the marker of a key that the ledger does not know."""
+        await self._provider.remove(key_id, None)
+
+    async def forget(self, record: KeyRecord, by: By) -> None:
+        """Drop a key from the ledger; nothing is changed at Salto. Raises StorageError."""
+        await self._ledger.forget(record.key_id, self.line(record, "forget", "done", by))
+        self._tell(KeyNews(kind=NewsKind.CHANGED, record=record, change=KeyChangeKind.FORGOTTEN))
 
     async def set_membership(self, record: KeyRecord, *, member: bool) -> None:
         """Have a key begin or stop to open doors, where we do that and not a schedule.
@@ -198,14 +210,21 @@ class KeySteps:
         )
 
     async def _issue(self, intent: Intent, *, again: bool) -> Done:
-        """Issue a key. What there is of it from before goes first."""
+        """Issue a key.
+
+        What there is of it from before goes: after the new one is there, so that a refusal leaves
+        the old one in force, or first where another seat is not known to be free, or an attempt
+        was interrupted.
+        """
         before = self._ledger.records.get(intent.key_id)
-        is_anew = again or before is not None
+        is_beside = before is not None and not again and await self._has_room()
+        is_anew = not is_beside and (again or before is not None)
         try:
             if is_anew:
                 await self._provider.remove(intent.key_id, before)
             async with self._choosing(intent.record) as choose:
                 issued = await self._provider.issue(intent.record, choose)
+                is_tidy = not is_beside or await self._old_one_went(issued.record)
                 now = self._clock()
                 record = replace(
                     issued.record,
@@ -220,15 +239,34 @@ class KeySteps:
                 change = None if before is None else KeyChangeKind.PIN
                 await self._finish(intent, record, kind, change=change)
         except KeyFailedError as err:
-            if not (again and self._may_be_our_seat(intent.key_id, err.problem)):
+            if is_beside and before is not None:
+                await self._note_failure(intent, before, err)
+            elif not (again and self._may_be_our_seat(intent.key_id, err.problem)):
                 await self._end_failed_issue(intent, err, leftovers=is_anew)
             raise
         self._seat_refused_at.pop(intent.key_id, None)
+        look_again = again or issued.leftovers or not is_tidy
         return Done(
             record=record,
             keypad_pin=issued.keypad_pin,
-            look_again_at=now + UNSEEN_FOR if again or issued.leftovers else None,
+            look_again_at=now + UNSEEN_FOR if look_again else None,
         )
+
+    async def _has_room(self) -> bool:
+        """Tell whether a second guest of a key has a seat beside the first."""
+        return bool((await self._provider.capabilities()).seats_free)
+
+    async def _old_one_went(self, record: KeyRecord) -> bool:
+        """Remove what a key that was issued anew had before; tell whether it is gone.
+
+        A refusal is no failure of the new one, which is in force; it is tried again later.
+        """
+        try:
+            await self._provider.remove_spares(record)
+        except KeyFailedError as err:
+            LOGGER.warning("The old guest of key %s is still at Salto: %s", record.key_id, err)
+            return False
+        return True
 
     def _may_be_our_seat(self, key_id: KeyId, problem: KeyProblem) -> bool:
         """Tell whether the seat may have gone to a guest of an earlier attempt, not listed yet."""
@@ -302,6 +340,40 @@ class KeySteps:
         await self._finish(intent, changed, NewsKind.CHANGED, change=_what_changed(before, changed))
         look_again_at = changed.changed_at + UNSEEN_FOR if again else None
         return Done(record=changed, look_again_at=look_again_at)
+
+    async def _restore(self, intent: Intent, *, again: bool) -> Done:
+        """Bring Salto back to what the ledger says of a key.
+
+        What is refused on the way leaves the key nearer to its record than it was.
+        """
+        before = self._ledger.records[intent.key_id]
+        try:
+            restored = await self._provider.restore(before)
+            if again:
+                await self._provider.remove_spares(restored)
+        except KeyFailedError as err:
+            await self._note_failure(intent, before, err)
+            raise
+        status = KeyStatus.SUSPENDED if before.status is KeyStatus.SUSPENDED else KeyStatus.SET
+        record = self._as_of_now(restored, status=status, errors=before.errors & _STAYING)
+        await self._finish(intent, record, NewsKind.CHANGED, change=KeyChangeKind.RESTORED)
+        look_again_at = record.changed_at + UNSEEN_FOR if again else None
+        return Done(record=record, look_again_at=look_again_at)
+
+    async def adopt(self, record: KeyRecord, by: By) -> KeyRecord:
+        """Take into the ledger what Salto has of a key; nothing is written there.
+
+        It is no change at Salto, so the key is no younger for it; one that the ledger has never
+        heard of is. Raises StorageError when that is in memory only.
+        """
+        line = self.line(record, "adopt", "done", by)
+        if record.key_id in self._ledger.records:
+            adopted = await self._ledger.amend(record.key_id, lambda _: record, line)
+        else:
+            await self._ledger.add(record, line)
+            adopted = record
+        self._tell(KeyNews(kind=NewsKind.CHANGED, record=adopted, change=KeyChangeKind.ADOPTED))
+        return adopted
 
     async def _went_back(self, before: KeyRecord, wanted: KeyRecord) -> KeyRecord:
         """Undo what a refused change has changed."""

@@ -49,12 +49,14 @@ from ..domain.ids import (
     GuestId,
     KeyId,
     PersonId,
+    UnitId,
     instance_of,
     key_id as key_id_of,
     number_of,
 )
 from ..domain.intents import Intent
 from ..domain.keys import KeyRecord
+from ..domain.read_only import Hold
 from ..storage import StorageError
 from .audit_log import AuditLine, AuditLog, encode_line
 from .ledger_codec import (
@@ -136,6 +138,11 @@ class Ledger:
         return self._highest
 
     @property
+    def hold(self) -> Hold | None:
+        """Return why nothing is to be done by itself, and since when; None while all is."""
+        return self._hold
+
+    @property
     def intents(self) -> Mapping[KeyId, Intent]:
         """Return what was begun and has no result on disk; at most one for each key."""
         return MappingProxyType({key_id: one.intent for key_id, one in self._open.items()})
@@ -159,13 +166,24 @@ class Ledger:
 
     def by_booking(self, booking_id: BookingId) -> tuple[KeyRecord, ...]:
         """Return the keys of a booking, those without a result too, in the order of numbers."""
+        found = self._index.of_booking(booking_id)
+        return self._in_order(found, lambda record: record.booking_id == booking_id)
+
+    def by_unit(self, unit_id: UnitId) -> tuple[KeyRecord, ...]:
+        """Return the keys of a unit, those without a result too, in the order of numbers."""
+        found = self._index.of_unit(unit_id)
+        return self._in_order(found, lambda record: record.unit_id == unit_id)
+
+    def _in_order(
+        self, found: frozenset[KeyId], is_one: Callable[[KeyRecord], bool]
+    ) -> tuple[KeyRecord, ...]:
+        """Return the keys that were found, with those like them that have no result yet."""
         wanted = {
             key_id
             for key_id, one in self._open.items()
-            if one.intent.record.booking_id == booking_id and key_id not in self._records
+            if key_id not in self._records and is_one(one.intent.record)
         }
-        found = wanted | self._index.of_booking(booking_id)
-        keys = (self.get(key_id) for key_id in sorted(found, key=number_of))
+        keys = (self.get(key_id) for key_id in sorted(wanted | found, key=number_of))
         return tuple(key for key in keys if key is not None)
 
     def by_guest(self, guest_id: GuestId) -> KeyRecord | None:
@@ -244,6 +262,22 @@ class Ledger:
         """
         return await self._uncut(self._amend(key_id, change, line))
 
+    async def add(self, record: KeyRecord, line: AuditLine) -> None:
+        """Take in a key that was found at Salto, of which nothing was known here.
+
+        Raises StorageError when it is in memory only; it is then written with the next write.
+        Raises ValueError for a key that has no number here, or what is no text.
+        """
+        await self._uncut(self._add(record, line))
+
+    async def set_hold(self, hold: Hold | None, line: AuditLine) -> None:
+        """Keep why nothing is to be done by itself, or that all is again.
+
+        Raises StorageError when that is in memory only; it is then written with the next intent.
+        """
+        self._hold = hold
+        await self._uncut(self._write_down(line))
+
     async def log(self, *lines: AuditLine) -> None:
         """Add lines that belong to no change to the audit log.
 
@@ -314,6 +348,7 @@ class Ledger:
         head = found.head or Head(instance=next(iter(instances), _new_instance()))
         self._is_on_disk = found.head is not None
         self._instance = head.instance
+        self._hold = head.hold
         used = (serial for shard in found.shards.values() for serial in shard.finished.values())
         self._serial = max((head.highest_serial, *used))
         self._unreadable_intents = head.unreadable
@@ -373,6 +408,12 @@ class Ledger:
                 shard.finished[record.key_id] = one.serial
             await self._write(record.key_id)
 
+    async def _add(self, record: KeyRecord, line: AuditLine) -> None:
+        async with self._one_at_a_time:
+            self._check_key(record.key_id)
+            self._put(record, line)
+            await self._write(record.key_id)
+
     async def _amend(
         self, key_id: KeyId, change: Callable[[KeyRecord], KeyRecord], line: AuditLine | None
     ) -> KeyRecord:
@@ -416,11 +457,12 @@ class Ledger:
                 shard.lines.append(line)
             await self._write(key_id)
 
-    async def _write_down(self) -> None:
-        """Write the file of intents for what else is in it."""
+    async def _write_down(self, *lines: AuditLine) -> None:
+        """Write the file of intents for what else is in it, and lines to the audit log."""
         async with self._one_at_a_time:
             self._check_writable()
             await self._write_head(self._open, self._unreadable_intents)
+            await self.audit.append(*lines)
 
     async def _flush(self) -> None:
         async with self._one_at_a_time:
@@ -550,6 +592,7 @@ class Ledger:
             shards=self._listed,
             intents=open_intents,
             unreadable=unreadable,
+            hold=self._hold,
         )
         self._head_is_behind = True
         await self._store(self._files.head_key).async_save_now(head_to_json(head))

@@ -38,6 +38,7 @@ from ..domain.keys import (
     OnRemoval,
     Strategy,
 )
+from ..domain.read_only import Hold, ReadOnly
 from ..domain.windows import AccessWindow
 from .audit_log import AuditLine, decode_line, encode_line
 
@@ -98,6 +99,8 @@ class Head:
     intents: dict[KeyId, OpenIntent] = field(default_factory=dict)
     unreadable: dict[str, Any] = field(default_factory=dict)
     """Intents that make no sense, as they were found, by what they are named."""
+    hold: Hold | None = None
+    """Why nothing is done by itself, if that is so."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,6 +134,7 @@ def head_to_json(head: Head) -> dict[str, Any]:
         "shards": sorted(head.shards),
         "intents": head.unreadable
         | {str(number_of(key_id)): one.text for key_id, one in head.intents.items()},
+        "hold": head.hold and _hold_to_json(head.hold),
     }
 
 
@@ -142,6 +146,7 @@ def head_from_json(data: Json) -> Head:
             highest_number=_number(data["highest_number"]),
             highest_serial=_number(data["highest_serial"]),
             shards={_number(shard) for shard in data["shards"]},
+            hold=_hold(data.get("hold")),
         )
         intents = dict(data["intents"])
     except (KeyError, TypeError, ValueError) as err:
@@ -251,6 +256,21 @@ def decode_record(key_id: KeyId, text: Any) -> tuple[KeyRecord, Json | None]:
         return _record_from_json(key_id, json_loads(_text(text)))
     except (KeyError, OverflowError, TypeError) as err:
         raise ValueError("not a record") from err
+
+
+def _hold_to_json(hold: Hold) -> dict[str, str]:
+    return {"reason": hold.reason.value, "since": _instant_to_json(hold.since)}
+
+
+def _hold(data: Any) -> Hold | None:
+    """Read why nothing is done by itself; a file that says nothing of that is of an older version.
+
+    A reason of a newer version reads as the one that takes more to end.
+    """
+    if data is None:
+        return None
+    reason = _known(ReadOnly, data["reason"]) or ReadOnly.RESTORED_BACKUP
+    return Hold(reason=reason, since=_instant(data["since"]))
 
 
 def _record_to_json(record: KeyRecord) -> dict[str, Any]:

@@ -4,6 +4,11 @@ Whatever is asked for runs in a task of the manager's own: who asked may be canc
 goes on. One thing at a time is done to a key, a few at once at a site, the most urgent first.
 What Salto does not answer is tried again, later and later, until it is done or refused for good;
 what a crash has interrupted is found by its intent and carried on, or taken back.
+
+Where the ledger or the clock may be wrong the manager is read-only: nothing is done by itself, be
+it for a window that ends, a booking or a difference that was found. What a person asks for is
+done: whoever names a key knows of it, and a new one gets a number that nobody has. It ends with a
+comparison in which ledger and Salto agree, or when a person has mended what differs.
 """
 
 import asyncio
@@ -13,13 +18,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 import time
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from weakref import WeakValueDictionary
 
 from ..api.counting import requests_counted
 from ..api.exceptions import SaltoKsAuthError, SaltoKsError
 from ..const import LOGGER
-from ..domain.ids import BookingId, DoorId, KeyId, PersonId, number_of
+from ..domain.differences import adopted, taken_in
+from ..domain.fixes import BY_DEFAULT, Fix, fixes_of, mended_with
+from ..domain.ids import BookingId, DoorId, KeyId, PersonId, UnitId, key_id as key_id_of, number_of
 from ..domain.intents import Intent, IntentKind
 from ..domain.key_requests import (
     By,
@@ -35,19 +42,23 @@ from ..domain.key_requests import (
     same_key,
     warnings_of,
 )
-from ..domain.keys import KeyProblem, KeyRecord, KeyStatus
-from ..domain.observed import UNSEEN_FOR
-from ..domain.plan import Finding, Plan, Remedy, highest_number_of, plan, to_confirm
+from ..domain.keys import DoorGroup, Guest, KeyProblem, KeyRecord, KeyStatus
+from ..domain.observed import UNSEEN_FOR, Observation, ObservedDetails
+from ..domain.outcomes import Outcome
+from ..domain.plan import Finding, Plan, highest_number_of, is_young
+from ..domain.read_only import LONGEST_STEP, Clocks, Hold, ReadOnly
 from ..domain.upkeep import Chore, chore_of, delay_after, is_worth_completing, status_of
 from ..domain.windows import AccessWindow
 from ..storage import StorageError
 from .audit_log import AuditLine, AuditQuery
+from .comparison import Compared, Comparison
 from .key_steps import Done, KeySteps
 from .ledger import Ledger
 from .news import Tell
 from .pin_cipher import PinCipher, PinUnreadableError
 from .provider import KeyFailedError, KeyProvider
 from .urgent_turns import UrgentTurns
+from .writer import LONG_AGO, is_passing, monotonic
 
 AT_ONCE: Final = 16
 """Keys that are worked on at the same time. Most of a step is a minute of waiting for Salto to
@@ -63,12 +74,26 @@ RECORDS_KEPT: Final = timedelta(days=90)
 
 PRUNED_EVERY: Final = timedelta(days=1)
 
+HOLD_CHECKED_EVERY: Final = 60.0
+HOLD_CHECKED_AGAIN_AFTER: Final = 3600.0
+"""Seconds until Salto is looked at again after a jump of the clock: where the comparison did not
+come about, and where something differed."""
+
+LONG_HOLD: Final = timedelta(seconds=HOLD_CHECKED_AGAIN_AFTER)
+"""How long differences keep the manager read-only after a jump of a clock that is right."""
+
+RECENTLY: Final = timedelta(days=1)
+"""How long after a change a key is read as a whole by the first comparison after a start."""
+
+FOUND_BY_COMPARISON: Final = By(who="", reason="found by a comparison with Salto")
 WINDOW_IS_OVER: Final = By(who="", reason="the window is over")
 
 GRACE: Final = 10.0
 """Seconds that work under way gets to end when the site is unloaded."""
 
-_GIVES_ACCESS: Final = frozenset({IntentKind.ISSUE, IntentKind.RESUME, IntentKind.ROTATE})
+_GIVES_ACCESS: Final = frozenset(
+    {IntentKind.ISSUE, IntentKind.RESTORE, IntentKind.RESUME, IntentKind.ROTATE}
+)
 
 type Spawn = Callable[[Coroutine[Any, Any, Any], str], asyncio.Task[Any]]
 
@@ -103,6 +128,8 @@ class KeyRules:
     forget_pins: bool = False
     """Whether a PIN is dropped once it was handed out."""
     audit_kept: timedelta = timedelta(days=730)
+    repaired: frozenset[Outcome] = BY_DEFAULT
+    """What a comparison mends by itself, where that is certain; the rest is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +148,31 @@ class Pass:
     at: datetime
     plan: Plan
     repaired: frozenset[Finding]
-    """Findings of which the remedy was applied."""
+    """Findings that were mended by itself."""
     requests: int
     seconds: float
+    deep: bool = False
+    """Whether all live keys were to be read as a whole, and not only those that matter soon."""
+    looked_deep: int = 0
+    """How many keys were read as a whole."""
 
     @property
     def discrepancies(self) -> tuple[Finding, ...]:
         """Return what is left that a person should know about."""
         return tuple(one for one in self.plan.discrepancies if one not in self.repaired)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What a look at Salto has shown."""
+
+    at: datetime
+    """When it began."""
+    before: frozenset[KeyId]
+    """Keys that were under way by then."""
+    observed: Observation
+    highest_known: int
+    """The highest number that the ledger knew of when it had ended."""
 
 
 class KeyManager:
@@ -150,11 +194,13 @@ class KeyManager:
         tell: Tell,
         on_login_refused: Callable[[], None],
         on_pass: Callable[[Pass], None],
+        monotonic: Callable[[], float] = monotonic,
     ) -> None:
         """Work on `ledger` through `provider`.
 
         `facts` tells what is known of a door; `tell` is called with all news; `spawn` runs a task
-        that nobody waits for; `on_login_refused` is called when credentials have to be renewed.
+        that nobody waits for; `on_login_refused` is called when credentials have to be renewed;
+        `monotonic` tells the seconds of a clock that nobody sets, to see when `clock` was set.
         """
         self._ledger = ledger
         self._cipher = cipher
@@ -171,7 +217,13 @@ class KeyManager:
             ledger, cipher, provider, clock=clock, random_below=random_below, tell=tell
         )
         self._turns = UrgentTurns(AT_ONCE)
+        self._comparison = Comparison(ledger, provider, self._turns, under_way=self._under_way)
+        self._monotonic = monotonic
+        self._clocks: Clocks | None = None
+        self._hold_checked_at = LONG_AGO
+        self._known_before: frozenset[tuple[Outcome, KeyId | None]] = frozenset()
         self._one_pass = asyncio.Lock()
+        self._one_look = asyncio.Lock()
         self._keys: WeakValueDictionary[KeyId, asyncio.Lock] = WeakValueDictionary()
         self._bookings: WeakValueDictionary[BookingId, asyncio.Lock] = WeakValueDictionary()
         self._running: set[asyncio.Task[Any]] = set()
@@ -180,7 +232,6 @@ class KeyManager:
         self._late: dict[KeyId, datetime] = {}
         self._pruned_at: datetime | None = None
         self._closed = False
-        self._was_behind = False
         self._numbers_known = False
         self.last_pass: Pass | None = None
         """The last comparison with Salto since the start."""
@@ -198,21 +249,38 @@ class KeyManager:
         booking_id: BookingId | None = None,
     ) -> tuple[KeyRecord, ...]:
         """Return keys, those on their way among them, newest first; nothing given means all."""
+        chosen = self.records(statuses=statuses, booking_id=booking_id)
+        chosen.sort(key=lambda key: number_of(key.key_id), reverse=True)
+        intents = self._ledger.intents
+        return tuple(self._view(record, intents) for record in chosen)
+
+    def records(
+        self,
+        *,
+        statuses: Collection[KeyStatus] = (),
+        booking_id: BookingId | None = None,
+        unit_id: UnitId | None = None,
+    ) -> list[KeyRecord]:
+        """Return keys of a booking, of a unit, or all, as the ledger has them.
+
+        They are not as people should see them, which takes a look at the doors of each; that is
+        for those who look through thousands.
+        """
         ledger, intents = self._ledger, self._ledger.intents
         if booking_id is not None:
             found = list(ledger.by_booking(booking_id))
+        elif unit_id is not None:
+            found = list(ledger.by_unit(unit_id))
         else:
             waiting = (
                 intent.record for key_id, intent in intents.items() if key_id not in ledger.records
             )
             found = [*ledger.records.values(), *waiting]
-        chosen = [
+        return [
             record
             for record in found
             if not statuses or status_of(record, intents.get(record.key_id)) in statuses
         ]
-        chosen.sort(key=lambda key: number_of(key.key_id), reverse=True)
-        return tuple(self._view(record, intents) for record in chosen)
 
     def get(self, key_id: KeyId) -> KeyRecord | None:
         """Return one key as people should see it."""
@@ -229,6 +297,25 @@ class KeyManager:
     async def audit(self, query: AuditQuery) -> tuple[AuditLine, ...]:
         """Return lines of the audit log, newest first. Raises StorageError."""
         return await self._ledger.audit.query(query)
+
+    async def look(self, record: KeyRecord) -> ObservedDetails | None:
+        """Read a key with a guest as a whole at Salto, now; None where there is no such guest.
+
+        A group of which nothing can be read is looked for in the list of groups. Raises
+        KeyFailedError or from `SaltoKsError` where the guest cannot be read.
+        """
+        seen = await self._provider.observe_deep(record)
+        if seen is None or all(group is None or group.shows_any for group in seen.groups.values()):
+            return seen
+        listed = (await self._provider.observe()).groups
+        if listed is None:
+            return seen
+        there = {group.id for group in listed}
+        groups = {
+            group_id: group if group_id in there or (group and group.shows_any) else None
+            for group_id, group in seen.groups.items()
+        }
+        return replace(seen, groups=groups)
 
     # What people and automations ask for
 
@@ -292,15 +379,40 @@ class KeyManager:
         except StorageError as err:
             LOGGER.warning("The first use of a key is not on disk: %s", err)
 
-    async def reconcile(self, *, dry_run: bool) -> Pass:
+    async def reconcile(self, *, dry_run: bool, deep: bool = False) -> Pass:
         """Compare the ledger with Salto, and do what the plan says unless it is a dry run.
 
-        Once a key of ours was seen that the ledger does not know, as after a restored backup,
-        nothing is done any more until the next start but to report.
+        All keys are looked for in the listings. Those that matter soon or were changed since the
+        last time are read as a whole, with `deep` all that are live: five requests a key, whenever
+        there is nothing else to do. While `read_only` says why, nothing is done but to report.
 
         Raises KeyFailedError, from `SaltoKsError`, KeyRefusedError, or StorageError.
         """
-        return await self._own(self._reconcile(dry_run=dry_run), "reconcile")
+        return await self._own(self._reconcile(dry_run=dry_run, deep=deep), "reconcile")
+
+    async def mend(self, key_id: KeyId, outcome: Outcome, fix: Fix, by: By) -> bool:
+        """Mend what was found about a key, if that is still so; return False where it is not.
+
+        The key is looked at anew before. Afterwards the last comparison lists no more what was
+        mended. Raises ValueError for a fix that `fixes_of` does not name for the outcome, else as
+        `issue` does; KeyRefusedError too for a key that was changed so lately that Salto may not
+        show it yet, and where Salto has nothing that the ledger could take over.
+        """
+        return await self._own(self._mend(key_id, outcome, fix, by), "mend a key")
+
+    @property
+    def read_only(self) -> ReadOnly | None:
+        """Tell why nothing is done by itself; None while all is."""
+        hold = self._ledger.hold
+        return None if hold is None else hold.reason
+
+    async def go_on(self, by: By) -> None:
+        """End the time in which nothing is done by itself: a person takes it as it is.
+
+        Raises KeyRefusedError, or StorageError.
+        """
+        self._check_ledger()
+        await self._end_hold(by)
 
     # What time asks for
 
@@ -309,11 +421,18 @@ class KeyManager:
         if self._closed or self._ledger.quarantine is not None:
             return
         now = self._clock()
+        await self._watch_clock(now)
         await self._write_what_is_left()
-        open_keys = self._ledger.intents.keys()
+        intents, hold = self._ledger.intents, self._ledger.hold
+        open_keys = intents.keys()
         for key_id in open_keys - self._ledger.unwritten:
+            if hold is not None and not _was_asked_for(intents[key_id], hold):
+                continue
             if self._is_due(key_id, now) and not self._is_unreadable(key_id):
                 self._start(key_id, self._take_up(key_id))
+        if hold is not None:
+            self._check_hold(hold)
+            return
         late = {key_id for key_id, at in self._late.items() if at <= now}
         facts = cache(self._facts)
         for key_id, record in self._ledger.records.items():
@@ -349,6 +468,7 @@ class KeyManager:
             "pins_available": self._cipher.is_available,
             "under_way": len(self._running),
             "waiting_to_try_again": len(self._failures),
+            "read_only": self.read_only,
             "last_pass": None
             if last is None
             else {
@@ -366,7 +486,7 @@ class KeyManager:
 
     async def _issue(self, request: KeyRequest, by: By) -> HandedOut:
         async with self._gate(request.booking_id):
-            self._check_ledger()
+            self._check_may(by)
             now = self._clock()
             window = checked_window(request.starts_at, request.ends_at, now)
             check_doors(request.doors, self._facts_of(request.doors))
@@ -376,8 +496,9 @@ class KeyManager:
                 if self._known(request, window) is not None:
                     return handed
             self._check_active()
-            await self._check_capabilities(request.pin_length)
+            unreachable = await self._checked_capabilities(request)
             await self._learn_numbers()
+            self._check_may(by)
             record = KeyRecord(
                 key_id=self._ledger.new_key_id(),
                 doors=request.doors,
@@ -393,8 +514,23 @@ class KeyManager:
                 changed_at=now,
             )
             async with self._lock(record.key_id):
+                if unreachable is not None:
+                    await self._begin_for_later(IntentKind.ISSUE, record, by, unreachable)
                 done = await self._begin_and_carry_out(IntentKind.ISSUE, record, by)
         return self._hand_out(done.record, done.keypad_pin)
+
+    async def _checked_capabilities(self, request: KeyRequest) -> SaltoKsError | None:
+        """Refuse what the site cannot do now; return why that is not known, where a booking waits.
+
+        For a booking it is tried again, as for any other failure of Salto's.
+        """
+        try:
+            await self._check_capabilities(request.pin_length)
+        except SaltoKsError as err:
+            if request.booking_id is None or not is_passing(err):
+                raise
+            return err
+        return None
 
     async def _learn_numbers(self) -> None:
         """Look once after a start for numbers that are taken at Salto, and leave those out.
@@ -402,20 +538,25 @@ class KeyManager:
         After a restored backup the ledger knows less keys than there are. One that got the number
         of another would take its guest for a spare of its own.
         """
-        if self._numbers_known:
-            return
-        async with self._one_pass:
-            if not self._numbers_known:
-                await self._skip_taken(
-                    highest_number_of(await self._provider.observe(), self._ledger.instance)
-                )
+        if not self._numbers_known:
+            await self._observe()
 
-    async def _skip_taken(self, highest: int) -> None:
-        """Give no key a number up to this one, which was seen at Salto."""
-        if highest > self._ledger.highest_number:
-            self._was_behind = True
-            await self._ledger.skip_to(highest)
-        self._numbers_known = True
+    async def _observe(self) -> _Look:
+        """List what is at Salto.
+
+        A number above all of the ledger is the sign of a restored backup, and given to no other
+        key.
+        """
+        async with self._one_look:
+            at, before = self._clock(), self._under_way()
+            observed = await self._provider.observe()
+            known = self._ledger.highest_number
+            highest = highest_number_of(observed, self._ledger.instance)
+            if highest > known:
+                await self._begin_hold(ReadOnly.RESTORED_BACKUP, at)
+                await self._ledger.skip_to(highest)
+            self._numbers_known = True
+        return _Look(at=at, before=before, observed=observed, highest_known=known)
 
     def _known(self, request: KeyRequest, window: AccessWindow) -> KeyRecord | None:
         """Return the key that is asked for once more, as it is wanted by now."""
@@ -435,7 +576,7 @@ class KeyManager:
         if change.is_empty:
             raise KeyRefusedError(KeyRefusal.NOTHING_TO_CHANGE)
         async with self._lock(key_id):
-            self._check_ledger()
+            self._check_may(by)
             self._changed(self._as_wanted(self._live(key_id)), change)
             await self._settle(key_id)
             record = self._live(key_id)
@@ -468,20 +609,23 @@ class KeyManager:
 
     async def _revoke(self, key_id: KeyId, by: By) -> KeyRecord:
         async with self._lock(key_id):
-            self._check_ledger()
-            record = self._live(key_id)
-            record = replace(record, by_hand=bool(by.who))
-            if key_id not in self._ledger.records:
-                record = replace(record, status=KeyStatus.REVOKED)
-            done = await self._begin_and_carry_out(IntentKind.REVOKE, record, by)
-            return self.view(self._ledger.records.get(key_id, done.record))
+            self._check_may(by)
+            return await self._take_away(key_id, by)
+
+    async def _take_away(self, key_id: KeyId, by: By) -> KeyRecord:
+        """Revoke a key that nobody else is working on."""
+        record = replace(self._live(key_id), by_hand=bool(by.who))
+        if key_id not in self._ledger.records:
+            record = replace(record, status=KeyStatus.REVOKED)
+        done = await self._begin_and_carry_out(IntentKind.REVOKE, record, by)
+        return self.view(self._ledger.records.get(key_id, done.record))
 
     async def _switch(
         self, key_id: KeyId, kind: IntentKind, wanted: KeyStatus, by: By
     ) -> KeyRecord:
         """Suspend or resume a key; one that is so already stays as it is."""
         async with self._lock(key_id):
-            self._check_ledger()
+            self._check_may(by)
             record = self._live(key_id)
             if kind is IntentKind.RESUME:
                 self._check_active()
@@ -502,7 +646,7 @@ class KeyManager:
 
     async def _rotate(self, key_id: KeyId, by: By) -> HandedOut:
         async with self._lock(key_id):
-            self._check_ledger()
+            self._check_may(by)
             self._live(key_id)
             self._check_active()
             await self._settle(key_id)
@@ -526,14 +670,18 @@ class KeyManager:
 
     async def _reissue(self, key_id: KeyId, by: By) -> HandedOut:
         async with self._lock(key_id):
-            self._check_ledger()
-            record = self._as_wanted(self._live(key_id))
-            self._check_active()
-            if record.window.is_over(self._clock()):
-                raise KeyRefusedError(KeyRefusal.WINDOW_OVER)
-            wanted = replace(record, status=KeyStatus.SETTING)
-            done = await self._begin_and_carry_out(IntentKind.ISSUE, wanted, by)
+            self._check_may(by)
+            done = await self._make_anew(key_id, by)
         return self._hand_out(done.record, done.keypad_pin)
+
+    async def _make_anew(self, key_id: KeyId, by: By) -> Done:
+        """Issue a key anew that nobody else is working on."""
+        record = self._as_wanted(self._live(key_id))
+        self._check_active()
+        if record.window.is_over(self._clock()):
+            raise KeyRefusedError(KeyRefusal.WINDOW_OVER)
+        wanted = replace(record, status=KeyStatus.SETTING)
+        return await self._begin_and_carry_out(IntentKind.ISSUE, wanted, by)
 
     async def _begin_and_carry_out(self, kind: IntentKind, record: KeyRecord, by: By) -> Done:
         """Write an intent down, and bring it to its end or to where it is tried again."""
@@ -552,6 +700,15 @@ class KeyManager:
                 raise KeyPendingError(record.key_id, err) from err
             await self._steps.give_up(intent, KeyProblem.UNREACHABLE)
             raise KeyGivenUpError(record.key_id, err) from err
+
+    async def _begin_for_later(
+        self, kind: IntentKind, record: KeyRecord, by: By, cause: SaltoKsError
+    ) -> NoReturn:
+        """Write an intent down that cannot be begun now, to be tried again like any other."""
+        intent = _intent(kind, record, by, self._clock())
+        await self._ledger.begin(intent)
+        self._put_off(intent, cause)
+        raise KeyPendingError(record.key_id, cause) from cause
 
     async def _settle(self, key_id: KeyId) -> None:
         """Bring to its end what is still open of a key, before something else is done to it.
@@ -582,8 +739,10 @@ class KeyManager:
         except KeyFailedError:
             self._failures.pop(key_id, None)
             self._not_before.pop(key_id, None)
-            if intent.kind is IntentKind.REVOKE or self._ledger.intents.get(key_id) == intent:
-                doubted = intent.kind is IntentKind.ISSUE
+            if self._is_to_be_tried_again(intent):
+                doubted = self._ledger.intents.get(key_id) == intent and (
+                    intent.kind is IntentKind.ISSUE
+                )
                 self._not_before[key_id] = self._clock() + (
                     UNSEEN_FOR if doubted else AFTER_REFUSAL
                 )
@@ -597,6 +756,16 @@ class KeyManager:
             open_still = key_id in self._ledger.intents
             (self._not_before if open_still else self._late)[key_id] = done.look_again_at
         return done
+
+    def _is_to_be_tried_again(self, intent: Intent) -> bool:
+        """Tell whether what Salto has refused for good has to be done all the same, later.
+
+        So has a removal, what is still open, and a new guest for a key whose old one is in force.
+        """
+        record = self._ledger.records.get(intent.key_id)
+        is_left = intent.kind is IntentKind.ISSUE and record is not None and record.is_live
+        is_open = self._ledger.intents.get(intent.key_id) == intent
+        return is_left or is_open or intent.kind is IntentKind.REVOKE
 
     def _put_off(self, intent: Intent, err: Exception) -> None:
         """Try again later, sooner before an arrival; a refused login is for a person to mend."""
@@ -737,72 +906,305 @@ class KeyManager:
         except StorageError as err:
             LOGGER.warning("Old keys are still in the ledger: %s", err)
 
-    async def _reconcile(self, *, dry_run: bool) -> Pass:
+    # Comparing with Salto, and mending
+
+    async def _reconcile(self, *, dry_run: bool, deep: bool) -> Pass:
         self._check_ledger()
         async with self._one_pass:
-            at, started = self._clock(), time.monotonic()
+            started = time.monotonic()
             with requests_counted() as count:
-                before = self._under_way()
-                observed = await self._provider.observe()
-                under_way = before | self._under_way()
-                unconfirmed = await asyncio.to_thread(
-                    to_confirm,
-                    recorded=self._ledger.records,
-                    under_way=under_way,
-                    unreadable=self._ledger.unreadable,
-                    observed=observed,
-                    now=at,
+                look = await self._observe()
+                at = look.at
+                last, hold = self.last_pass, self._ledger.hold
+                compared = await self._comparison.compare(
+                    look.observed,
+                    before=look.before,
+                    highest_known=look.highest_known,
+                    repaired=self._rules.repaired if hold is None else (),
+                    since=at - RECENTLY if last is None else last.at - UNSEEN_FOR,
+                    deep=deep,
+                    at=at,
                 )
-                gone = [guest for guest in unconfirmed if await self._provider.is_gone(guest)]
-                found = await asyncio.to_thread(
-                    plan,
-                    recorded=self._ledger.records,
-                    under_way=under_way | self._under_way(),
-                    unreadable=self._ledger.unreadable,
-                    observed=observed,
-                    gone=gone,
-                    instance=self._ledger.instance,
-                    highest_known=self._ledger.highest_number,
-                    now=at,
-                )
-                await self._skip_taken(found.highest_number)
-                is_free = not dry_run and not self._was_behind
-                repaired = await self._repair(found) if is_free else frozenset()
+                is_free = not dry_run and self._ledger.hold is None
+                repaired = await self._repair(compared) if is_free else frozenset[Finding]()
             self.last_pass = Pass(
                 at=at,
-                plan=found,
+                plan=compared.plan,
                 repaired=repaired,
                 requests=count.requests,
                 seconds=time.monotonic() - started,
+                deep=deep,
+                looked_deep=len(compared.details),
             )
+        if not dry_run:
+            self._hold_checked_at = self._monotonic() + HOLD_CHECKED_AGAIN_AFTER
+            await self._end_hold_if_agreed()
         self._on_pass(self.last_pass)
         return self.last_pass
 
-    async def _repair(self, found: Plan) -> frozenset[Finding]:
-        """Apply the remedies of a plan; return the findings of which that went well."""
+    async def _repair(self, compared: Compared) -> frozenset[Finding]:
+        """Do what a plan says; return the findings that are no more by that."""
         repaired: set[Finding] = set()
-        applied: dict[tuple[KeyId, Remedy], bool] = {}
-        for finding in found.findings:
-            if finding.key_id is None or finding.remedy is Remedy.REPORT:
+        mended: dict[KeyId, frozenset[Outcome]] = {}
+        for finding in compared.plan.findings:
+            outcome, key_id, fix = finding.outcome, finding.key_id, finding.fix
+            if key_id is None:
                 continue
-            what = (finding.key_id, finding.remedy)
-            if what not in applied:
-                applied[what] = await self._remedy(finding.key_id, finding.remedy)
-            if applied[what]:
+            done = mended.get(key_id, frozenset())
+            is_left = outcome not in done
+            if fix and is_left and await self._repaired(outcome, key_id, fix, compared):
+                done = mended[key_id] = done | mended_with(outcome, fix)
+            if outcome in done:
                 repaired.add(finding)
         return frozenset(repaired)
 
-    async def _remedy(self, key_id: KeyId, remedy: Remedy) -> bool:
-        """Apply one remedy; tell whether it went well."""
+    async def _repaired(
+        self, outcome: Outcome, key_id: KeyId, fix: Fix, compared: Compared
+    ) -> bool:
+        """Mend one thing that was found, unless the key has changed since; tell whether it was."""
+        record = self._ledger.records.get(key_id)
         try:
-            if remedy is Remedy.REVOKE:
+            if fix is Fix.REVOKE and record is not None and record.is_live:
                 await self._do(Chore.END, key_id)
-            else:
+                return True
+            if fix in {Fix.REVOKE, Fix.REMOVE_AT_SALTO}:
                 await self._look_for_spares(key_id)
+                return True
+            async with self._lock(key_id):
+                is_as_seen = self._ledger.records.get(key_id) == compared.recorded.get(key_id)
+                if not is_as_seen or key_id in self._ledger.intents:
+                    return False
+                await self._apply(fix, outcome, key_id, compared, FOUND_BY_COMPARISON)
         except (*_PASSING, StorageError) as err:
             LOGGER.warning("Key %s could not be put right: %s", key_id, err)
             return False
         return True
+
+    async def _mend(self, key_id: KeyId, outcome: Outcome, fix: Fix, by: By) -> bool:
+        if fix not in fixes_of(outcome):
+            raise ValueError(f"{outcome} is not mended by {fix}")
+        self._check_ledger()
+        async with self._lock(key_id):
+            if self._is_unreadable(key_id):
+                raise KeyRefusedError(KeyRefusal.LEDGER_CLOSED)
+            await self._settle(key_id)
+            self._check_settled(key_id, self._clock())
+            look = await self._observe()
+            compared = await self._comparison.look_at(key_id, look.observed, at=look.at)
+            is_so = outcome in compared.outcomes_of(key_id)
+            if is_so:
+                await self._apply(fix, outcome, key_id, compared, by)
+        self._note_mended(key_id, mended_with(outcome, fix) if is_so else frozenset({outcome}))
+        await self._end_hold_if_agreed()
+        if self.last_pass is not None:
+            self._on_pass(self.last_pass)
+        return is_so
+
+    def _check_settled(self, key_id: KeyId, now: datetime) -> None:
+        """Refuse to judge a key that was changed so lately that Salto may not show it yet."""
+        record = self._ledger.records.get(key_id)
+        if record is not None and is_young(record, now):
+            raise KeyRefusedError(KeyRefusal.JUST_CHANGED, key_id=key_id)
+
+    async def _apply(
+        self, fix: Fix, outcome: Outcome, key_id: KeyId, compared: Compared, by: By
+    ) -> None:
+        """Mend what was found about a key that nobody else is working on."""
+        match fix:
+            case Fix.REISSUE:
+                await self._make_anew(key_id, by)
+                await self._keep_membership(key_id)
+            case Fix.REVOKE if self._is_in_force(key_id):
+                await self._take_away(key_id, by)
+            case Fix.REVOKE | Fix.REMOVE_AT_SALTO:
+                await self._remove_what_is_not_ours(key_id, by)
+            case Fix.RESTORE:
+                await self._restore(key_id, compared.details.get(key_id), by)
+            case Fix.ADOPT:
+                await self._adopt(outcome, key_id, compared, by)
+            case Fix.FORGET:
+                await self._steps.forget(self._live(key_id), by)
+                for waiting in (self._failures, self._not_before, self._late):
+                    waiting.pop(key_id, None)
+
+    def _is_in_force(self, key_id: KeyId) -> bool:
+        """Tell whether a key is in the ledger and was not taken back."""
+        record = self._ledger.records.get(key_id)
+        return record is not None and record.is_live and record.status is not KeyStatus.REMOVING
+
+    async def _remove_what_is_not_ours(self, key_id: KeyId, by: By) -> None:
+        """Remove what carries a key's marker beside its record; of a key that is over, all."""
+        record = self._ledger.records.get(key_id)
+        async with self._turns.turn(self._clock()):
+            if record is None:
+                await self._steps.remove_unknown(key_id)
+            else:
+                await self._steps.remove_spares(record)
+        await self._ledger.log(self._line_about(key_id, record, by))
+
+    def _line_about(self, key_id: KeyId, record: KeyRecord | None, by: By) -> AuditLine:
+        """Write for the audit log that something was removed that is in no record."""
+        action, outcome = Fix.REMOVE_AT_SALTO.value, "done"
+        if record is not None:
+            return self._steps.line(record, action, outcome, by)
+        return AuditLine(
+            at=self._clock(),
+            action=action,
+            outcome=outcome,
+            key_id=key_id,
+            who=by.who,
+            reason=by.reason,
+        )
+
+    async def _restore(self, key_id: KeyId, seen: ObservedDetails | None, by: By) -> None:
+        """Bring Salto back to what the ledger says of a key; a PIN that is missing comes last.
+
+        It is a step of its own, as one whose answer was lost has to be replaced by another.
+        """
+        record = self._live(key_id)
+        self._check_active()
+        await self._begin_and_carry_out(IntentKind.RESTORE, record, by)
+        if seen is not None and seen.has_pin is False:
+            await self._begin_and_carry_out(IntentKind.ROTATE, self._live(key_id), by)
+        await self._keep_membership(key_id)
+
+    async def _adopt(self, outcome: Outcome, key_id: KeyId, compared: Compared, by: By) -> None:
+        """Take into the ledger what Salto has of a key. Raises KeyRefusedError where it cannot."""
+        if outcome is Outcome.UNKNOWN_AT_SALTO:
+            record = await self._found_at_salto(key_id, compared.observed)
+        else:
+            known, seen = self._live(key_id), compared.details.get(key_id)
+            record = None
+            if seen is not None:
+                record = adopted(known, outcome, seen, by_hand=bool(by.who))
+        if record is None:
+            raise KeyRefusedError(KeyRefusal.NOTHING_TO_ADOPT, key_id=key_id)
+        await self._steps.adopt(record, by)
+
+    async def _found_at_salto(self, key_id: KeyId, observed: Observation) -> KeyRecord | None:
+        """Make a record of what carries a key's marker; None where that makes no key."""
+        guests = {one.id: one for one in observed.guests if one.key_id == key_id}
+        is_plain = key_id == key_id_of(self._ledger.instance, number_of(key_id))
+        if len(guests) != 1 or observed.groups is None or not is_plain:
+            return None
+        (guest,) = guests.values()
+        now = self._clock()
+        bare = self._ledger.records.get(key_id) or KeyRecord(
+            key_id=key_id,
+            doors=frozenset(),
+            window=AccessWindow(now, now + RECENTLY),
+            status=KeyStatus.UNKNOWN,
+            created_at=now,
+            changed_at=now,
+        )
+        bare = replace(
+            bare,
+            guest=Guest(id=guest.id, person_id=guest.person_id),
+            groups=tuple(
+                DoorGroup(id=group_id, zone="", doors=frozenset())
+                for group_id in sorted({one.id for one in observed.groups if one.key_id == key_id})
+            ),
+        )
+        details = await self._provider.observe_deep(bare)
+        return None if details is None else taken_in(bare, details, self._zone_shared_by)
+
+    def _zone_shared_by(self, doors: frozenset[DoorId]) -> str | None:
+        """Return the time zone of doors; None where they do not share one."""
+        zones = [*self._provider.zones(doors)]
+        return zones[0] if len(zones) == 1 else None
+
+    def _note_mended(self, key_id: KeyId, outcomes: Collection[Outcome]) -> None:
+        """Have the last comparison list no more what is not so any more."""
+        last = self.last_pass
+        if last is None:
+            return
+        left = tuple(
+            one for one in last.plan.findings if one.key_id != key_id or one.outcome not in outcomes
+        )
+        self.last_pass = replace(last, plan=replace(last.plan, findings=left))
+
+    # When nothing is done by itself
+
+    async def _watch_clock(self, now: datetime) -> None:
+        """Begin to do nothing by itself where the clock was set, or stood still."""
+        clocks = Clocks(wall=now, monotonic=self._monotonic())
+        before, self._clocks = self._clocks, clocks
+        if before is not None and clocks.has_jumped(before):
+            if self._ledger.hold is None and self.last_pass is not None:
+                self._known_before = frozenset(map(_about, self.last_pass.discrepancies))
+            await self._begin_hold(ReadOnly.CLOCK_JUMP, now)
+            self._hold_checked_at = LONG_AGO
+
+    async def _begin_hold(self, reason: ReadOnly, since: datetime) -> None:
+        """Do nothing by itself from now on, for this reason or for one that takes more to end.
+
+        An instant before the clock was set is no longer one to go by.
+        """
+        known = self._ledger.hold
+        if known is not None and ReadOnly.RESTORED_BACKUP in {known.reason, reason}:
+            reason = ReadOnly.RESTORED_BACKUP
+        if known is None or known.reason is not reason:
+            LOGGER.warning(
+                "Nothing is done to keys by itself until they are found right: %s", reason
+            )
+        hold = Hold(reason=reason, since=since)
+        await self._keep_hold(hold, "began", By(who="", reason=reason.value))
+
+    async def _end_hold(self, by: By) -> None:
+        """Do what is due by itself again."""
+        if (hold := self._ledger.hold) is not None:
+            LOGGER.info("What is due is done to keys by itself again, after: %s", hold.reason)
+            await self._keep_hold(None, "ended", by)
+
+    async def _keep_hold(self, hold: Hold | None, outcome: str, by: By) -> None:
+        """Keep it over a restart, if the disk takes it."""
+        line = AuditLine(
+            at=self._clock(), action="read_only", outcome=outcome, who=by.who, reason=by.reason
+        )
+        try:
+            await self._ledger.set_hold(hold, line)
+        except StorageError as err:
+            LOGGER.warning("Whether anything is done by itself is not on disk yet: %s", err)
+
+    def _check_hold(self, hold: Hold) -> None:
+        """After a jump of the clock look at Salto at once, so that a false alarm is a short one."""
+        now = self._monotonic()
+        if hold.reason is not ReadOnly.CLOCK_JUMP or now < self._hold_checked_at:
+            return
+        self._hold_checked_at = now + HOLD_CHECKED_EVERY
+        self._run("a comparison", self._reconcile(dry_run=False, deep=False))
+
+    async def _end_hold_if_agreed(self) -> None:
+        """Go on once ledger and Salto agree; after a restored backup as far as all keys go."""
+        hold, last = self._ledger.hold, self.last_pass
+        if hold is None or last is None or last.at < hold.since:
+            return
+        if hold.reason is ReadOnly.RESTORED_BACKUP and not last.deep:
+            return
+        if all(self._is_no_matter(finding, last, hold) for finding in last.discrepancies) and (
+            hold.reason is not ReadOnly.CLOCK_JUMP or self._clock_is_right is not False
+        ):
+            await self._end_hold(FOUND_BY_COMPARISON)
+
+    def _is_no_matter(self, finding: Finding, last: Pass, hold: Hold) -> bool:
+        """Tell whether a difference says nothing against the clock.
+
+        Such is one that was there before the clock was set. By a clock that is right, as Salto
+        says, it is also no matter that a window has ended; and after a while nothing is: what
+        differs is told, and no guest is to stand outside for it.
+        """
+        if hold.reason is not ReadOnly.CLOCK_JUMP:
+            return False
+        if _about(finding) in self._known_before:
+            return True
+        is_over = finding.outcome is Outcome.EXPIRED_NOT_REMOVED
+        return self._clock_is_right is True and (is_over or last.at - hold.since >= LONG_HOLD)
+
+    @property
+    def _clock_is_right(self) -> bool | None:
+        """Tell whether our clock shows what Salto's does; None when nobody knows."""
+        offset = self._provider.clock_offset
+        return None if offset is None else abs(offset) <= LONGEST_STEP
 
     def _under_way(self) -> frozenset[KeyId]:
         """Return the keys that something is being done to."""
@@ -819,6 +1221,12 @@ class KeyManager:
         """Refuse to begin what could not be written down."""
         if self._ledger.quarantine is not None or not self._cipher.is_available:
             raise KeyRefusedError(KeyRefusal.LEDGER_CLOSED)
+
+    def _check_may(self, by: By) -> None:
+        """Refuse to begin what could not be written down, or what nobody asks for in a hold."""
+        self._check_ledger()
+        if self._ledger.hold is not None and not by.who:
+            raise KeyRefusedError(KeyRefusal.READ_ONLY)
 
     def _may_give_access(self) -> bool:
         """Tell whether keys may be issued at all now."""
@@ -911,15 +1319,19 @@ class KeyManager:
         return task.result()
 
     def _start(self, key_id: KeyId, work: Coroutine[Any, Any, object]) -> None:
+        """Do work on a key in the background."""
+        self._run(f"key {key_id}", work)
+
+    def _run(self, name: str, work: Coroutine[Any, Any, object]) -> None:
         """Do work in the background; what it fails with is kept or tried again elsewhere."""
 
         async def quietly() -> None:
             try:
                 await work
             except (*_PASSING, StorageError) as err:
-                LOGGER.debug("Key %s: %s", key_id, type(err).__name__)
+                LOGGER.debug("%s: %s", name, type(err).__name__)
 
-        self._track(self._spawn(quietly(), f"salto_ks key {key_id}"))
+        self._track(self._spawn(quietly(), f"salto_ks {name}"))
 
     def _track(self, task: asyncio.Task[Any]) -> None:
         self._running.add(task)
@@ -943,6 +1355,16 @@ def _intent(kind: IntentKind, record: KeyRecord, by: By, now: datetime) -> Inten
         who=by.who,
         reason=by.reason,
     )
+
+
+def _about(finding: Finding) -> tuple[Outcome, KeyId | None]:
+    """Return what a finding is about, however it came out."""
+    return finding.outcome, finding.key_id
+
+
+def _was_asked_for(intent: Intent, hold: Hold) -> bool:
+    """Tell whether a person has asked for something since nothing is done by itself."""
+    return bool(intent.who) and intent.started_at >= hold.since
 
 
 def _needed_at(intent: Intent) -> datetime:

@@ -15,7 +15,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from ..const import DOMAIN, LOGGER
 from ..storage import StorageError, SureStore
-from .ledger_files import Fault, FileFaultError, holds_sealed_pins, read_store
+from .ledger_files import Fault, FileFaultError, Quarantine, holds_sealed_pins, read_store
 
 STORE_KEY: Final = f"{DOMAIN}.pin_key"
 STORE_VERSION: Final = 1
@@ -43,6 +43,8 @@ class PinCipher:
         self._store = SureStore(hass, version=STORE_VERSION, key=STORE_KEY)
         self._one_at_a_time = asyncio.Lock()
         self._fernet: Fernet | None = None
+        self.quarantine: Quarantine | None = None
+        """Why it is unavailable: what is wrong with its file."""
 
     @override
     def __repr__(self) -> str:
@@ -63,6 +65,10 @@ class PinCipher:
                 self._fernet = await self._read() or await self._make()
             except (FileFaultError, StorageError, OSError, ValueError) as err:
                 LOGGER.error("Guest PINs can be neither kept nor revealed: %s", err)
+                fault = err.fault if isinstance(err, FileFaultError) else Fault.UNREADABLE
+                self.quarantine = Quarantine(fault, STORE_KEY)
+            else:
+                self.quarantine = None
 
     def seal(self, keypad_pin: str) -> str:
         """Encrypt a PIN. Raises CipherUnavailableError."""

@@ -6,11 +6,18 @@ plan stay as they are.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 
 from ..domain.ids import DoorId, GuestId, KeyId
 from ..domain.keys import KeyProblem, KeyRecord
-from ..domain.observed import UNSEEN_FOR, Observation, ObservedGroup, ObservedGuest
+from ..domain.observed import (
+    UNSEEN_FOR,
+    Observation,
+    ObservedDetails,
+    ObservedGroup,
+    ObservedGuest,
+)
 
 __all__ = [
     "UNSEEN_FOR",
@@ -20,6 +27,7 @@ __all__ = [
     "KeyFailedError",
     "KeyProvider",
     "Observation",
+    "ObservedDetails",
     "ObservedGroup",
     "ObservedGuest",
 ]
@@ -92,6 +100,13 @@ class KeyProvider(Protocol):
         the same records after any failure, which can leave the key between the two.
         """
 
+    async def restore(self, record: KeyRecord) -> KeyRecord:
+        """Bring a key back to what its record says, whatever was done to it; its PIN stays.
+
+        A PIN that is missing stays missing. May be repeated after any failure. Raises
+        KeyFailedError too where the guest is gone: such a key has to be issued anew.
+        """
+
     async def suspend(self, record: KeyRecord) -> KeyRecord:
         """Take a key's effect and seat, and keep all else."""
 
@@ -117,11 +132,21 @@ class KeyProvider(Protocol):
     async def observe(self) -> Observation:
         """List what of ours is at the site; what was removed just now may still be in it."""
 
+    async def observe_deep(self, record: KeyRecord) -> ObservedDetails | None:
+        """Read each part of a key by its id; None where the guest is gone.
+
+        Only reads, and only of the groups in the record, which have to be listed.
+        """
+
     async def is_gone(self, guest_id: GuestId) -> bool:
         """Tell whether the key system says that it has no such guest."""
 
     async def set_membership(self, record: KeyRecord, *, member: bool) -> KeyRecord:
         """Have the guest join or leave the key's groups."""
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """Return how far the key system's clock is ahead of ours; None when it does not tell."""
 
     def zones(self, doors: Collection[DoorId]) -> dict[str, frozenset[DoorId]]:
         """Sort doors by the time zone of their wall clock."""

@@ -1,0 +1,102 @@
+"""Who was refused last: by door and by person, whatever order the door log comes in."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from custom_components.salto_ks.api.access_events import AccessEvent
+from custom_components.salto_ks.api.models import LockId
+from custom_components.salto_ks.denials import MOST_PEOPLE, Denials
+from custom_components.salto_ks.domain.access_events import DenialReason
+from custom_components.salto_ks.domain.ids import PersonId
+
+NOON = datetime(2026, 12, 7, 12, 0, tzinfo=UTC)
+GATE = str(UUID(int=1))
+HUT = str(UUID(int=2))
+GUEST = str(UUID(int=3))
+
+
+@pytest.fixture(autouse=True)
+def _our_integration() -> None:
+    """Start no Home Assistant for what needs none."""
+
+
+def line(minute: int, **changes: Any) -> AccessEvent:
+    """Return a line of the door log: by default a guest of ours who is refused at the gate."""
+    raw = {
+        "id": str(UUID(int=1000 + minute)),
+        "utc_date_time": (NOON + timedelta(minutes=minute)).isoformat(),
+        "event_category": "lock_rejected",
+        "event_detail": "suspended",
+        "lock_id": GATE,
+        "user_id": GUEST,
+        "user_alias": "Home Assistant ha-abcd-1",
+        "access_by": "pin_code",
+    } | changes
+    return AccessEvent.from_api(raw)
+
+
+def opened(minute: int, **changes: Any) -> AccessEvent:
+    """Return a line about an opening."""
+    return line(minute, **({"event_category": "lock_opened", "event_detail": None} | changes))
+
+
+def reasons(denials: Denials) -> tuple[DenialReason | None, DenialReason | None]:
+    """Return why the gate and the guest were refused last."""
+    found = (denials.at_door(LockId(GATE)), denials.of_person(PersonId(GUEST)))
+    gate, guest = (None if one is None else one.reason for one in found)
+    return gate, guest
+
+
+def test_a_refusal_counts_until_an_opening() -> None:
+    """The last refusal is remembered until the door opens."""
+    denials = Denials()
+    assert reasons(denials) == (None, None)
+    denials.note((line(0),))
+    assert reasons(denials) == (DenialReason.SUSPENDED, DenialReason.SUSPENDED)
+    denials.note((opened(1),))
+    assert reasons(denials) == (None, None)
+
+
+def test_door_and_person_are_told_apart() -> None:
+    """Somebody else's opening says nothing of the guest, another door nothing of the gate."""
+    denials = Denials()
+    denials.note((line(0), opened(1, user_id=str(UUID(int=9)))))
+    assert reasons(denials) == (None, DenialReason.SUSPENDED)
+    denials.note((line(2), opened(3, lock_id=HUT)))
+    assert reasons(denials) == (DenialReason.SUSPENDED, None)
+
+
+def test_what_comes_late_does_not_replace_what_is_newer() -> None:
+    """A door that was offline tells late."""
+    denials = Denials()
+    denials.note((opened(5), line(1)))
+    assert reasons(denials) == (None, None)
+
+
+def test_other_lines_say_nothing() -> None:
+    """Modes, and lines without a door or a person, change nothing of what is remembered."""
+    denials = Denials()
+    denials.note(
+        (
+            line(0),
+            line(1, event_category="privacy_mode", event_detail="start"),
+            opened(2, lock_id=None),
+        )
+    )
+    assert reasons(denials) == (DenialReason.SUSPENDED, DenialReason.SUSPENDED)
+    denials.note((line(3, event_detail="no_access", user_id=None, user_alias=None),))
+    assert reasons(denials) == (DenialReason.UNKNOWN_PIN, DenialReason.SUSPENDED)
+
+
+def test_people_are_not_kept_for_ever() -> None:
+    """Of too many people those are forgotten that were heard of longest ago."""
+    denials = Denials()
+    denials.note((line(0), line(1, user_id=str(UUID(int=10**6)))))
+    denials.note((line(2),))
+    crowd = tuple(line(3, user_id=str(UUID(int=10**6 + n))) for n in range(1, MOST_PEOPLE))
+    denials.note(crowd)
+    assert denials.of_person(PersonId(GUEST)) is not None
+    assert denials.of_person(PersonId(str(UUID(int=10**6)))) is None

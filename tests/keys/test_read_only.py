@@ -1,0 +1,412 @@
+"""When ledger or clock may be wrong: nothing is done by itself until they are found right."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+import shutil
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from homeassistant.core import HomeAssistant
+import pytest
+
+from custom_components.salto_ks.domain.fixes import Fix
+from custom_components.salto_ks.domain.key_requests import (
+    By,
+    KeyChange,
+    KeyRefusal,
+    KeyRefusedError,
+)
+from custom_components.salto_ks.domain.keys import KeyStatus, Strategy
+from custom_components.salto_ks.domain.outcomes import Outcome
+from custom_components.salto_ks.domain.read_only import ReadOnly
+from custom_components.salto_ks.keys.audit_log import AuditQuery
+from custom_components.salto_ks.keys.manager import HandedOut, KeyPendingError, KeyRules
+from simulator import Fault
+from tests.ha.files import hass_config_dir, hass_storage
+
+from .desk import HOUR, MINUTE
+from .ledgers import folder_of, no_room
+from .offices import A_MOMENT, INSIDE_ONLY, RECEPTION, TICK, Office, office_of, outcome_of
+from .test_manager import DAY, DOWN
+
+__all__ = ["hass_config_dir", "hass_storage"]
+
+BY_ITSELF = By(who="", reason="a booking asks for it")
+
+
+@pytest.fixture
+async def office(hass: HomeAssistant, socket_enabled: None) -> AsyncIterator[Office]:
+    """Open an office at a campsite where everything takes effect at once."""
+    async with office_of(hass) as office:
+        yield office
+
+
+async def restored(office: Office, tmp_path: Path) -> tuple[HandedOut, HandedOut]:
+    """Restore a backup; return a key that is in it, and one that was issued after it was made."""
+    old = await office.issue(booking="b1")
+    folder, backup = folder_of(office.hass, office.desk.site_id), tmp_path / "backup"
+    shutil.copytree(folder, backup)
+    lost = await office.issue(booking="b2")
+    await office.passes(2 * A_MOMENT)
+    await office.manager.close()
+    shutil.rmtree(folder)
+    shutil.copytree(backup, folder)
+    await office.restart()
+    return old, lost
+
+
+def set_clock(office: Office, by: timedelta) -> None:
+    """Set the clock, while no time goes by."""
+    office.set_by += by
+    office.desk.sim.clock.set(office.desk.sim.clock.now() + by)
+
+
+async def who_said(office: Office) -> list[str]:
+    """Return what the audit log has of it, oldest first."""
+    lines = await office.manager.audit(AuditQuery(limit=1000))
+    return [
+        f"{line.outcome} by {line.who}: {line.reason}"
+        for line in reversed(lines)
+        if line.action == "read_only"
+    ]
+
+
+# A restored backup
+
+
+async def test_a_restored_backup_is_noticed(
+    office: Office, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, over restarts, and until a person has decided about what differs."""
+    _, lost = await restored(office, tmp_path)
+    assert office.manager.read_only is None
+    for _ in range(3):
+        done = await office.manager.reconcile(dry_run=False, deep=True)
+        assert [one.outcome for one in done.discrepancies] == [Outcome.UNKNOWN_AT_SALTO]
+        assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+        assert office.manager.diagnostics()["read_only"] == "restored_backup"
+        await office.restart()
+    assert caplog.text.count("Nothing is done to keys by itself") == 1
+    assert await office.manager.mend(
+        lost.record.key_id, Outcome.UNKNOWN_AT_SALTO, Fix.ADOPT, RECEPTION
+    )
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+    await office.passes(2 * A_MOMENT)
+    await office.manager.reconcile(dry_run=False)
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+    await office.manager.reconcile(dry_run=True, deep=True)
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+    await office.manager.reconcile(dry_run=False, deep=True)
+    assert office.manager.read_only is None
+    assert await who_said(office) == [
+        "began by : restored_backup",
+        "ended by : found by a comparison with Salto",
+    ]
+    await office.restart()
+    assert office.manager.read_only is None
+
+
+async def test_what_differs_is_mended(office: Office, tmp_path: Path) -> None:
+    """With the last difference that a person mends it is over."""
+    _, lost = await restored(office, tmp_path)
+    await office.manager.reconcile(dry_run=False, deep=True)
+    await office.manager.mend(
+        lost.record.key_id, Outcome.UNKNOWN_AT_SALTO, Fix.REMOVE_AT_SALTO, RECEPTION
+    )
+    assert office.manager.read_only is None
+
+
+async def test_a_person_takes_it_as_it_is(office: Office, tmp_path: Path) -> None:
+    """Somebody who knows better ends it, and is in the log with it."""
+    await restored(office, tmp_path)
+    await office.manager.go_on(RECEPTION)
+    assert await who_said(office) == []
+    await office.manager.reconcile(dry_run=False)
+    await office.manager.go_on(RECEPTION)
+    assert office.manager.read_only is None
+    assert (await who_said(office))[-1] == "ended by reception: asked at the desk"
+
+
+async def test_nothing_is_done_by_itself(office: Office, tmp_path: Path) -> None:
+    """No window ends, no booking is served and nothing is repaired; what a person asks for is."""
+    old, _ = await restored(office, tmp_path)
+    await office.manager.reconcile(dry_run=False)
+    manager, key_id = office.manager, old.record.key_id
+    change = KeyChange(ends_at=old.record.window.ends_at + HOUR)
+    for work in (
+        manager.make(office.request(booking="b3"), BY_ITSELF),
+        manager.issue(office.request(booking="b3"), BY_ITSELF),
+        manager.change(key_id, change, BY_ITSELF),
+        manager.suspend(key_id, BY_ITSELF),
+        manager.resume(key_id, BY_ITSELF),
+        manager.rotate(key_id, BY_ITSELF),
+        manager.reissue(key_id, BY_ITSELF),
+        manager.revoke(key_id, BY_ITSELF),
+    ):
+        refused = await outcome_of(work)
+        assert isinstance(refused, KeyRefusedError)
+        assert refused.reason is KeyRefusal.READ_ONLY
+    before = office.marked()
+    await office.comes(old.record.window.ends_at + HOUR)
+    await office.passes(A_MOMENT)
+    assert (office.marked(), office.record(old).status) == (before, KeyStatus.SET)
+    new = await office.issue(booking="b3", starts_at=office.desk.sim.clock.now() + HOUR)
+    assert office.edges(new) == INSIDE_ONLY
+    await office.manager.revoke(new.record.key_id, RECEPTION)
+    await office.manager.revoke(key_id, RECEPTION)
+    assert office.record(old).status is KeyStatus.REMOVING
+
+
+async def test_a_number_is_looked_for_before_a_booking_is_served(
+    office: Office, tmp_path: Path
+) -> None:
+    """The first key after a start finds that the ledger is old, and is not issued by itself."""
+    await restored(office, tmp_path)
+    refused = await outcome_of(office.manager.make(office.request(booking="b3"), BY_ITSELF))
+    assert isinstance(refused, KeyRefusedError)
+    assert refused.reason is KeyRefusal.READ_ONLY
+    assert office.ledger.intents == {}
+
+
+async def test_what_was_interrupted_waits(office: Office, tmp_path: Path) -> None:
+    """What the backup says was begun is long over; what a person asks for now is tried again."""
+    old, _ = await restored(office, tmp_path)
+    office.desk.sim.faults.add(Fault(method="DELETE", status=503, count=None))
+    outcome = await outcome_of(office.manager.revoke(old.record.key_id, RECEPTION))
+    assert isinstance(outcome, KeyPendingError)
+    office.desk.sim.faults.clear()
+    await office.manager.reconcile(dry_run=False)
+    await office.passes(A_MOMENT)
+    assert office.ledger.intents.keys() == {old.record.key_id}
+    assert isinstance(
+        await outcome_of(office.manager.revoke(old.record.key_id, RECEPTION)), KeyRefusedError
+    )
+    await office.manager.go_on(RECEPTION)
+    await office.passes(A_MOMENT)
+    assert office.ledger.intents == {}
+
+
+async def test_what_a_person_asks_for_meanwhile_is_tried_again(
+    office: Office, tmp_path: Path
+) -> None:
+    """A key that is to be revoked is, though Salto did not answer the first time."""
+    old, _ = await restored(office, tmp_path)
+    await office.manager.reconcile(dry_run=False)
+    office.desk.sim.faults.add(Fault(method="DELETE", status=503, count=None))
+    outcome = await outcome_of(office.manager.revoke(old.record.key_id, RECEPTION))
+    assert isinstance(outcome, KeyPendingError)
+    office.desk.sim.faults.clear()
+    await office.passes(A_MOMENT)
+    assert office.ledger.intents == {}
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+
+
+async def test_a_disk_that_does_not_take_it(
+    office: Office, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It holds all the same, and is on disk with the next that is written."""
+    await restored(office, tmp_path)
+    with no_room():
+        await outcome_of(office.manager.reconcile(dry_run=False))
+    assert "is not on disk yet" in caplog.text
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+    await office.manager.reconcile(dry_run=False)
+    await office.issue(booking="b3")
+    await office.restart()
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+
+
+# A clock that jumps
+
+
+@pytest.mark.parametrize("by", [-HOUR, HOUR, -DAY])
+async def test_a_clock_that_was_set(
+    office: Office, by: timedelta, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All agrees, so it is over with the comparison that is made at once."""
+    key = await office.issue(booking="b1", starts_at=office.opened_at + 3 * DAY)
+    await office.passes(2 * A_MOMENT)
+    set_clock(office, by)
+    await office.passes(MINUTE)
+    assert "clock_jump" in caplog.text
+    assert office.manager.read_only is None
+    assert len(office.passes_made) == 1
+    assert await who_said(office) == [
+        "began by : clock_jump",
+        "ended by : found by a comparison with Salto",
+    ]
+    assert office.record(key).status is KeyStatus.SET
+
+
+@pytest.mark.parametrize(
+    "by", [timedelta(seconds=-30), timedelta(seconds=110), timedelta(seconds=-119)]
+)
+async def test_a_clock_that_was_corrected(office: Office, by: timedelta) -> None:
+    """A small step of either kind is what clocks do."""
+    await office.tick()
+    set_clock(office, by)
+    await office.passes(MINUTE)
+    assert (office.passes_made, await who_said(office)) == ([], [])
+
+
+async def test_time_that_goes_by_is_no_jump(office: Office) -> None:
+    """However long nobody has looked."""
+    await office.tick()
+    office.desk.sim.clock.advance(DAY.total_seconds())
+    await office.tick()
+    assert office.passes_made == []
+
+
+async def test_a_window_that_has_ended_meanwhile(office: Office) -> None:
+    """With a clock that shows what Salto's does it is over, as after a night's sleep."""
+    key = await office.issue(booking="b1")
+    await office.passes(2 * A_MOMENT)
+    set_clock(office, DAY)
+    await office.passes(MINUTE)
+    assert office.manager.read_only is None
+    assert office.record(key).status is KeyStatus.REMOVING
+
+
+class Dating:
+    """Lets Salto's answers tell another time than our clock does."""
+
+    behind: timedelta | None = timedelta()
+    """None where they do not tell one."""
+
+    @web.middleware
+    async def around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Date an answer."""
+        response = await handler(request)
+        told = None if self.behind is None else datetime.now(UTC) - self.behind
+        response.headers["Date"] = "now" if told is None else format_datetime(told, usegmt=True)
+        return response
+
+
+async def test_a_clock_that_is_wrong(hass: HomeAssistant, socket_enabled: None) -> None:
+    """Nothing ends by it, until it is right again."""
+    dating = Dating()
+    async with office_of(hass, around=dating.around) as office:
+        key = await office.issue(booking="b1")
+        await office.passes(2 * A_MOMENT)
+        dating.behind = DAY
+        set_clock(office, DAY)
+        await office.passes(3 * MINUTE)
+        assert office.manager.read_only is ReadOnly.CLOCK_JUMP
+        assert office.record(key).status is KeyStatus.SET
+        dating.behind = timedelta()
+        set_clock(office, -DAY)
+        await office.passes(3 * MINUTE)
+        assert office.manager.read_only is None
+        assert office.record(key).status is KeyStatus.SET
+        assert office.edges(key) == INSIDE_ONLY
+
+
+async def suspended(office: Office) -> HandedOut:
+    """Have a key that is not due for days, and was suspended at Salto."""
+    key = await office.issue(booking="b1", starts_at=office.opened_at + 3 * DAY)
+    await office.passes(2 * A_MOMENT)
+    assert key.record.guest is not None
+    office.desk.sim.set("user", key.record.guest.id, subscription_state="suspended")
+    return key
+
+
+async def test_something_differs_after_a_jump(office: Office) -> None:
+    """It waits for a person, but not for long where the clock is right."""
+    await suspended(office)
+    set_clock(office, HOUR)
+    await office.passes(50 * MINUTE, every=MINUTE)
+    assert office.manager.read_only is ReadOnly.CLOCK_JUMP
+    assert len(office.passes_made) == 1
+    await office.passes(15 * MINUTE, every=MINUTE)
+    assert office.manager.read_only is None
+    assert len(office.passes_made) == 2
+    assert len(office.passes_made[-1].discrepancies) == 1
+
+
+async def test_something_differs_after_a_jump_of_a_clock_that_nobody_vouches_for(
+    hass: HomeAssistant, socket_enabled: None
+) -> None:
+    """Where Salto does not tell the time, it is a person who has to."""
+    dating = Dating()
+    dating.behind = None
+    async with office_of(hass, around=dating.around) as office:
+        key = await suspended(office)
+        set_clock(office, 10 * MINUTE)
+        await office.passes(MINUTE)
+        assert office.desk.provider.clock_offset is None
+        assert office.manager.read_only is ReadOnly.CLOCK_JUMP
+        mended = await office.manager.mend(
+            key.record.key_id, Outcome.SUSPENDED, Fix.RESTORE, RECEPTION
+        )
+        assert mended
+        assert office.manager.read_only is None
+
+
+async def test_what_had_differed_before_a_jump_is_no_matter(office: Office) -> None:
+    """Only what is new could come of it."""
+    await suspended(office)
+    await office.manager.reconcile(dry_run=False)
+    set_clock(office, HOUR)
+    await office.passes(MINUTE)
+    assert office.manager.read_only is None
+    assert len(office.passes_made[-1].discrepancies) == 1
+
+
+async def test_salto_is_down_after_a_jump(office: Office) -> None:
+    """It is asked again every minute or so."""
+    await office.tick()
+    office.desk.sim.faults.add(Fault(**DOWN))
+    set_clock(office, HOUR)
+    await office.passes(TICK)
+    assert office.manager.read_only is ReadOnly.CLOCK_JUMP
+    office.desk.sim.faults.clear()
+    await office.passes(3 * MINUTE)
+    assert office.manager.read_only is None
+
+
+async def test_a_guest_that_we_let_in_waits_a_minute_at_most(office: Office) -> None:
+    """A false alarm leaves nobody outside."""
+    key = await office.issue(booking="b1", strategy=Strategy.MEMBERSHIP)
+    await office.comes(key.record.window.starts_at - MINUTE)
+    set_clock(office, HOUR)
+    await office.passes(MINUTE)
+    assert office.opens(key)
+
+
+async def test_the_first_reason_stays(office: Office, tmp_path: Path) -> None:
+    """A jump of the clock does not shorten what takes more to end."""
+    await restored(office, tmp_path)
+    await office.manager.reconcile(dry_run=False)
+    set_clock(office, HOUR)
+    await office.passes(2 * MINUTE)
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+
+
+async def test_repairs_wait_as_well(hass: HomeAssistant, socket_enabled: None) -> None:
+    """What would be mended by itself is only told while it lasts, and mended afterwards."""
+    async with office_of(hass, rules=KeyRules(repaired=frozenset(Outcome))) as office:
+        key = await office.issue(booking="b1", starts_at=office.opened_at + 3 * DAY)
+        await office.passes(2 * A_MOMENT)
+        assert key.record.guest is not None
+        office.desk.sim.set("user", key.record.guest.id, subscription_state="suspended")
+        set_clock(office, HOUR)
+        await office.passes(MINUTE)
+        assert [one.action for one in office.passes_made[-1].discrepancies] == ["report"]
+        await office.manager.go_on(RECEPTION)
+        done = await office.manager.reconcile(dry_run=False)
+        assert [one.outcome for one in done.repaired] == [Outcome.SUSPENDED]
+        assert office.edges(key) == INSIDE_ONLY
+
+
+async def test_a_backup_is_noticed_after_a_jump(
+    office: Office, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What takes more to end is what counts, and is said as well."""
+    await restored(office, tmp_path)
+    await office.tick()
+    set_clock(office, HOUR)
+    await office.passes(2 * MINUTE)
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+    assert caplog.text.count("Nothing is done to keys by itself") == 2
