@@ -161,7 +161,9 @@ class World:
             now=NOW,
         )
 
-    def to_look_into(self, *, deep: bool = False, since: datetime = NOW - HOUR) -> list[KeyId]:
+    def to_look_into(
+        self, *, deep: bool = False, since: datetime = NOW - HOUR, doubtful: Collection[KeyId] = ()
+    ) -> list[KeyId]:
         """Return the keys that are to be read as a whole."""
         chosen = to_look_into(
             recorded=self.recorded,
@@ -169,6 +171,7 @@ class World:
             unreadable=self.unreadable,
             observed=self.observed,
             since=since,
+            doubtful=doubtful,
             deep=deep,
             now=NOW,
         )
@@ -681,6 +684,7 @@ def test_keys_that_are_read_as_a_whole() -> None:
     assert world.to_look_into() == [f"{OURS}-2", f"{OURS}-1", f"{OURS}-4"]
     assert world.to_look_into(since=NOW - 3 * DAY) == world.to_look_into(deep=True)
     assert world.to_look_into(deep=True) == [f"{OURS}-{n}" for n in (2, 1, 3, 4)]
+    assert world.to_look_into(doubtful=[key_id(OURS, 3)]) == world.to_look_into(deep=True)
     quiet = replace(world, under_way=[key_id(OURS, 1)], unreadable=[2])
     assert quiet.to_look_into() == [f"{OURS}-4"]
 

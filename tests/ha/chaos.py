@@ -163,7 +163,8 @@ class Errors(logging.Handler):
             text += "\n" + logging.Formatter().formatException(record.exc_info)
         self.six_digits.update(dict.fromkeys(_LONG_PIN.findall(text), text))
         ours = DOMAIN in record.name or DOMAIN in text or "never retrieved" in text
-        cut_off = message.startswith("Error setting up entry") and text.endswith("CancelledError")
+        last = text.rpartition("\n")[2]
+        cut_off = message.startswith("Error setting up entry") and "CancelledError" in last
         understood = cut_off or _UNDERSTOOD.match(message)
         if record.levelno >= logging.ERROR and ours and not understood:
             self.found.append(f"{record.name}: {text}")
@@ -723,6 +724,8 @@ class Chaos:
                 last = replace(stay, ends_at=max(stay.ends_at, stay.starts_at + 60 * HOUR))
                 self.in_calendars[f"last of {house.name}"] = last
         self._well_again()
+        options = dict(home.entry.options) | {"polling_interval": 60}
+        home.hass.config_entries.async_update_entry(home.entry, options=options)
         async with passing(home.freezer):
             await home.hass.config_entries.async_reload(home.entry.entry_id)
         if not home.is_loaded:
@@ -738,7 +741,17 @@ class Chaos:
         async with passing(home.freezer):
             await self._ask("reconcile", dry_run=False, deep=True)
         await self.passes(12 * MINUTE, 20)
+        for _ in range(4):  # A stay may have ended just now.
+            if not self._is_under_way():
+                break
+            await self.passes(5 * MINUTE, 20)
         await self._check()
+
+    def _is_under_way(self) -> bool:
+        """Tell whether something is being done to a key."""
+        ledger = self.home.data.keys.ledger
+        removing = any(one.status is KeyStatus.REMOVING for one in ledger.records.values())
+        return removing or bool(ledger.intents)
 
     async def _tell_all_again(self) -> None:
         """Tell of all bookings once more, since of some nobody knows whether that was heard."""

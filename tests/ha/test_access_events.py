@@ -51,7 +51,7 @@ from .watching import act, state_of
 __all__ = ["hass_config_dir", "hass_storage"]
 
 ACCESS = "salto_ks_access"
-MINUTE = 60
+POLL = 75
 CURSORS = "salto_ks.access_events"
 FIRST, LAST = "Wilhelmina", "Zonneveld"
 NAME = f"{FIRST} {LAST}"
@@ -130,7 +130,7 @@ async def staying(
     now = dt_util.utcnow()
     await book(hass, entry, "R1", starts_at=now, ends_at=now + 24 * HOUR)
     await settle(hass, freezer)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     (key,) = (await ask(hass, entry, "get_keys", booking_id="R1"))["keys"]
     pin: str = (await ask(hass, entry, "get_pin", key_id=key["key_id"]))["pin"]
     return pin
@@ -160,7 +160,7 @@ async def test_guest_of_a_booking(
     assert changed_by(hass, sim) is None
     assert opens(sim, pin)
     at = sim.clock.now().replace(microsecond=0)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     (key,) = (await ask(hass, entry, "get_keys", booking_id="R1"))["keys"]
     about = {
         "event_type": "access_granted",
@@ -178,7 +178,7 @@ async def test_guest_of_a_booking(
         {"config_entry_id": entry.entry_id, "entity_id": door(hass, sim), **about}
     ]
     fired_at = datetime.fromisoformat(event_of(hass, sim).state)
-    assert timedelta() <= fired_at - at <= timedelta(seconds=MINUTE + 1)
+    assert timedelta() <= fired_at - at <= timedelta(seconds=POLL + 1)
     assert event_of(hass, sim, LAUNDRY).state == STATE_UNKNOWN
 
 
@@ -188,14 +188,14 @@ async def test_key_without_a_booking(
     """A key that was issued by hand is named by its id, also when its guest was replaced."""
     entry = await set_up(iqs=[])
     key = await key_from_now(hass, sim, entry)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert opens(sim, key["pin"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim)["by"] == changed_by(hass, sim) == f"key {key['key_id']}"
     (guest,) = guests(sim)
     moved = happens(sim, access_by="pin_code", user=guest)
     moved.user_id = employee(sim).user_id  # what the guest was before it was issued anew
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim)["key_id"] == key["key_id"]
     assert shown(hass, sim)["at"] == moved.utc_date_time.isoformat()
 
@@ -207,7 +207,7 @@ async def test_people_are_named(
     await set_up(iqs=[])
     user = employee(sim)
     happens(sim, user=user)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim) | {"at": ""} == {
         "event_type": "access_granted",
         "at": "",
@@ -220,7 +220,7 @@ async def test_people_are_named(
     entry = happens(sim, user=user, access_by="remote")
     entry.user_first_name = entry.user_last_name = None
     entry.user_alias = "Caretaker"
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim)["event_type"] == "opened_remotely"
     assert changed_by(hass, sim) == "Caretaker"
 
@@ -232,7 +232,7 @@ async def test_people_are_not_named(
     entry = await set_up(iqs=[RECEPTION])
     heard = async_capture_events(hass, ACCESS)
     happens(sim, user=employee(sim))
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert changed_by(hass, sim) == shown(hass, sim)["person"] == NAME
     hass.config_entries.async_update_entry(entry, options={CONF_NAME_PEOPLE: False})
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -241,12 +241,12 @@ async def test_people_are_not_named(
     assert shown(hass, sim)["event_type"] == "access_granted"
     heard.clear()
     happens(sim, user=employee(sim))
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim)["by"] == changed_by(hass, sim) == "somebody else"
     key = await key_from_now(hass, sim, entry)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert opens(sim, key["pin"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert changed_by(hass, sim) == f"key {key['key_id']}"
     await unlock_as(hass, sim, "Anna")
     assert changed_by(hass, sim) == "Home Assistant"
@@ -277,7 +277,7 @@ async def test_nobody_is_known(
     """Who has no name is somebody else; from inside nobody needs one."""
     await set_up(iqs=[])
     happens(sim, access_by=access_by)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim)["event_type"] == event_type
     assert shown(hass, sim)["by"] == changed_by(hass, sim) == by
     assert "person" not in shown(hass, sim)
@@ -293,9 +293,9 @@ async def test_suspended_key(
     entry = await set_up(iqs=[])
     key = await key_from_now(hass, sim, entry)
     await ask(hass, entry, "suspend_key", key_id=key["key_id"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert not opens(sim, key["pin"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     about = shown(hass, sim)
     assert (about["event_type"], about["reason"]) == ("access_denied", "suspended")
     assert about["key_id"] == key["key_id"]
@@ -308,9 +308,9 @@ async def test_key_that_does_not_open_yet(
     """A guest who comes too early is refused for the time."""
     entry = await set_up(iqs=[])
     key = await issue(hass, sim, entry)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert not opens(sim, key["pin"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim)["reason"] == "not_now"
     assert shown(hass, sim)["key_id"] == key["key_id"]
 
@@ -323,7 +323,7 @@ async def test_unknown_pin(
     key = await key_from_now(hass, sim, entry)
     assert not opens(sim, "000000")
     assert sim.world.entries[-1].user_id is not None
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     about = shown(hass, sim)
     assert about | {"at": ""} == {
         "event_type": "access_denied",
@@ -343,7 +343,7 @@ async def test_unknown_tag(
     await set_up(iqs=[])
     entry = happens(sim, category="lock_rejected", access_by="tag")
     entry.user_id, entry.access_detail = None, "04A1B2C3D4"
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim)["reason"] == "unknown_tag"
     assert "04A1B2C3D4" not in str([state.as_dict() for state in hass.states.async_all()])
 
@@ -355,7 +355,7 @@ async def test_words_that_are_not_known(
     await set_up(iqs=[])
     happens(sim, category="door_sang", detail="a song", access_by="voice")
     happens(sim, LAUNDRY, category="lock_rejected", detail="full_moon", access_by="tag")
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     about = shown(hass, sim)
     assert (about["event_type"], about["category"], about["detail"], about["method"]) == (
         "other",
@@ -380,7 +380,7 @@ async def test_several_lines_of_one_poll(
     for second in (3, 1, 2):
         at = sim.clock.now() + timedelta(seconds=second)
         happens(sim, category="lock_rejected", detail=f"word {second}", at=at)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     states = [event.data["new_state"] for event in heard if event.data["entity_id"] == entity]
     assert [state.attributes["detail"] for state in states] == ["word 1", "word 2", "word 3"]
     assert len({state.state for state in states}) == 3
@@ -394,10 +394,10 @@ async def test_door_that_was_offline(
     user = employee(sim)
     at = sim.clock.now()
     happens(sim, LAUNDRY, access_by="inside_handle", at=at + timedelta(minutes=7))
-    await go_on(hass, freezer, 8 * MINUTE)
+    await go_on(hass, freezer, 8 * POLL)
     assert changed_by(hass, sim, LAUNDRY) == "inside handle"
     happens(sim, LAUNDRY, user=user, at=at)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     about = shown(hass, sim, LAUNDRY)
     assert (about["event_type"], about["person"]) == ("access_granted", NAME)
     assert about["late"]
@@ -413,10 +413,10 @@ async def test_iq_that_was_offline(
     sim.set("iq", iq_named(sim, FIELD).id, online=False)
     happens(sim, LAUNDRY, user=employee(sim))
     for _ in range(10):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert event_of(hass, sim, LAUNDRY).state == STATE_UNKNOWN
     sim.set("iq", iq_named(sim, FIELD).id, online=True)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim, LAUNDRY)["late"]
     assert changed_by(hass, sim, LAUNDRY) == NAME
 
@@ -428,10 +428,10 @@ async def test_nothing_is_told_twice(
     entry = await set_up(iqs=[])
     heard = async_capture_events(hass, ACCESS)
     happens(sim, user=employee(sim))
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     before = event_of(hass, sim)
     for _ in range(5):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert event_of(hass, sim).state == before.state
@@ -442,7 +442,7 @@ async def test_nothing_is_told_twice(
         await again.async_block_till_done(wait_background_tasks=True)
         again_heard = async_capture_events(again, ACCESS)
         happens(sim, LAUNDRY)
-        await go_on(again, freezer, MINUTE)
+        await go_on(again, freezer, POLL)
         assert [event.data["entity_id"] for event in again_heard] == ["lock.laundry"]
 
 
@@ -453,7 +453,7 @@ async def test_killed_before_it_is_kept(
     entry = await set_up(iqs=[])
     fill_disk(hass, CURSORS)
     line = happens(sim, user=employee(sim))
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert changed_by(hass, sim) == NAME
     empty_disk(hass, CURSORS)
     async with restarted(hass, entry) as (again, _):
@@ -499,7 +499,7 @@ async def test_door_that_is_none_of_ours(
         entry = happens(sim)
         entry.lock_id = lock_id
     happens(sim)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert len(heard) == 1
 
 
@@ -529,7 +529,7 @@ async def test_home_assistant_opens(
     await go_on(hass, freezer, 5)
     await unlock_as(hass, sim, "Anna")
     assert changed_by(hass, sim) == "Home Assistant (Anna)"
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     about = shown(hass, sim)
     assert (about["event_type"], about["method"]) == ("opened_remotely", "remote")
     assert (about["by"], about["person"]) == ("Home Assistant (Anna)", "Anna")
@@ -544,9 +544,9 @@ async def test_account_of_home_assistant_opens_without_it(
     await set_up(iqs=[RECEPTION])
     heard = async_capture_events(hass, ACCESS)
     await unlock(hass, sim)
-    await go_on(hass, freezer, 5 * MINUTE)
+    await go_on(hass, freezer, 5 * POLL)
     happens(sim, access_by="remote", user=member_of(sim))
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     (event,) = heard
     assert (event.data["event_type"], event.data["by"]) == ("opened_remotely", "Home Assistant")
 
@@ -563,7 +563,7 @@ async def test_home_assistant_opens_for_a_booking(
         "salto_ks", "open_door", {"booking_id": "R1"}, blocking=True, return_response=True
     )
     assert changed_by(hass, sim) == "Pitch 12, booking R1"
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     about = shown(hass, sim)
     assert (about["event_type"], about["booking_id"]) == ("opened_remotely", "R1")
     assert changed_by(hass, sim) == "Pitch 12, booking R1"
@@ -577,12 +577,12 @@ async def test_office_mode(
     heard = async_capture_events(hass, ACCESS)
     switch = entity_id(hass, "switch", lock_named(sim, GATE).id, "office_mode")
     await act(hass, "switch", "turn_on", switch)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim)["event_type"] == "office_mode_started"
     assert changed_by(hass, sim) == "Home Assistant"
     assert heard == []
     happens(sim, category="easy_office_mode", detail="end", user=employee(sim))
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert shown(hass, sim)["event_type"] == "office_mode_ended"
     assert [event.data["by"] for event in heard] == [NAME]
 
@@ -597,7 +597,7 @@ async def test_alarms(
     lock = lock_named(sim, GATE)
     sim.set("lock", lock.id, intrusion_alarm=True)
     await set_up(iqs=[])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert event_of(hass, sim).state == STATE_UNKNOWN  # it has begun before
     for changes, expected in (
         ({"left_open_alarm": True}, "left_open"),
@@ -606,12 +606,12 @@ async def test_alarms(
         ({"intrusion_alarm": True}, "intrusion"),
     ):
         sim.set("lock", lock.id, **changes)
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
         about = shown(hass, sim)
         assert about["event_type"] == expected
         assert "by" not in about
         seen = event_of(hass, sim).state
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
         assert event_of(hass, sim).state == seen
     assert changed_by(hass, sim) is None
 
@@ -622,10 +622,10 @@ async def test_salto_that_cannot_be_reached(
     """What has happened stays shown while Salto cannot be reached, so that nothing is triggered."""
     await set_up(iqs=[])
     happens(sim)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     seen = event_of(hass, sim).state
     sim.faults.add(Fault(route="/v1", status=500, count=None))
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert state_of(hass, "binary_sensor.main_gate_online") == "unavailable"
     assert event_of(hass, sim).state == seen
 
@@ -642,7 +642,7 @@ async def test_no_pin_and_no_guest(
     pin = await staying(hass, sim, entry, freezer)
     assert opens(sim, pin)
     assert not opens(sim, "135791")
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     seen = str([event.data for event in heard])
     seen += str([state.as_dict() for state in hass.states.async_all()])
     for secret in (pin, "135791", GUEST):
@@ -680,9 +680,9 @@ async def test_sentences_of_doors(
     heard = async_capture_events(hass, ACCESS)
     pin = await staying(hass, sim, entry, freezer)
     assert opens(sim, pin)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert not opens(sim, "000000")
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     user = employee(sim)
     for line in (
         {"category": "lock_rejected", "detail": "blocked", "user": user},
@@ -732,7 +732,7 @@ async def test_sentences_about_a_lock_that_is_gone(
     await set_up(iqs=[])
     heard = async_capture_events(hass, ACCESS)
     happens(sim)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     hass.states.async_remove(door(hass, sim))
     (event,) = heard
     assert described[ACCESS](event)["name"] == "lock.main_gate"
@@ -753,7 +753,7 @@ async def test_sentences_of_keys(
         hass.bus.async_listen(name, heard.append)
     pin = await staying(hass, sim, entry, freezer)
     assert opens(sim, pin)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     (booked,) = (await ask(hass, entry, "get_keys", booking_id="R1"))["keys"]
     key = await key_from_now(hass, sim, entry)
     key_id = key["key_id"]
@@ -766,7 +766,7 @@ async def test_sentences_of_keys(
     ):
         await ask(hass, entry, action, key_id=key_id, **more)
     for _ in range(6):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     seen = [described[str(event.event_type)](event) for event in heard]
     of_booking = f"Key {booked['key_id']} of booking R1"
     assert [(item["name"], item["message"]) for item in seen] == [

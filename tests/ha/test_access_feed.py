@@ -65,7 +65,7 @@ __all__ = ["hass_config_dir", "hass_storage"]
 KEY = "salto_ks.access_events"
 FIRST_USED = "salto_ks_key_first_used"
 ENTRIES = "/v1.1/sites/{site}/entries"
-MINUTE = 60
+POLL = 75
 NOON = datetime.fromisoformat("2026-01-02T12:00:00+00:00")
 HOUR = timedelta(hours=1)
 CAMP = SiteId("11111111-1111-4111-8111-111111111111")
@@ -185,7 +185,7 @@ async def test_each_event_is_told_once(
     guest = sim.world.guests[0]
     assert guest.pin is not None
     assert sim.keypad(lock_named(sim, GATE).id, guest.pin).result == "opened"
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     (event,) = reader.events
     assert (event.category, event.access_by) == (
         AccessCategory.LOCK_OPENED,
@@ -195,7 +195,7 @@ async def test_each_event_is_told_once(
     assert event.person_id == PlatformUserId(guest.user_id)
     knock(sim, LAUNDRY)
     for _ in range(40):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert [event.category for event in reader.events] == ["lock_opened", "lock_rejected"]
     assert other.batches == reader.batches
     assert len(reader.batches) == 2
@@ -210,11 +210,11 @@ async def test_oldest_comes_first(
     for _ in range(5):
         freezer.tick(3)
         lines.append(knock(sim))
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert [[event.id for event in batch] for batch in reader.batches] == [lines]
     assert reader.feed.data.events == reader.batches[0]
     assert reader.feed.data.newest_at == reader.events[-1].at
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert reader.feed.data.events == ()
 
 
@@ -241,7 +241,7 @@ async def test_what_nobody_listens_for_waits(
     assert feed.data.events == ()
     sim.journal.clear()
     for _ in range(60):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert sim.journal.count("GET", ENTRIES) == 0
     reader = Reader(feed)
     await feed.async_refresh()
@@ -267,7 +267,7 @@ async def test_listening_ends(
     stop_first()
     sim.journal.clear()
     for _ in range(3):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert sim.journal.count("GET", ENTRIES) == 0
 
 
@@ -307,7 +307,7 @@ async def test_quiet_poll_costs_one_request(
     knock(sim)
     for _ in range(30):
         sim.journal.clear()
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
         assert asked(sim).count(("GET", ENTRIES)) == 1
     assert len(reader.events) == 1
     query = sim.journal.filter("GET", ENTRIES)[0].query
@@ -326,10 +326,10 @@ async def test_interval_is_that_of_the_doors(
     hass.config_entries.async_update_entry(log.entry, options={"polling_interval": 300})
     await log.read()
     sim.journal.clear()
-    for _ in range(4):
-        await go_on(hass, freezer, MINUTE)
+    for _ in range(3):
+        await go_on(hass, freezer, POLL)
     assert sim.journal.count("GET", ENTRIES) == 0
-    await go_on(hass, freezer, MINUTE + 1)
+    await go_on(hass, freezer, POLL + 1)
     assert sim.journal.count("GET", ENTRIES) == 1
 
 
@@ -361,9 +361,9 @@ async def test_restart_loses_and_doubles_nothing(
     """What was told before a restart is not told again, and what happened meanwhile is told."""
     reader = await log.read()
     before = [knock(sim)]
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     before.append(knock(sim))
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert reader.ids == before
     freezer.tick(10)
     meanwhile = [knock(sim)]
@@ -410,7 +410,7 @@ async def test_crash_before_it_is_kept(
     await log.read()
     fill_disk(hass, KEY)
     told = knock(sim)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     empty_disk(hass, KEY)
     assert (await log.read()).ids == [told]
 
@@ -446,13 +446,13 @@ async def test_offline_door_tells_late(
     for _ in range(10):
         freezer.tick(1)
         told.append(knock(sim))
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert reader.ids == told
     sim.set("iq", iq_named(sim, FIELD).id, online=True)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert reader.ids == [*told, held]
     for _ in range(20):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert len(reader.ids) == 11
 
 
@@ -463,9 +463,9 @@ async def test_offline_door_tells_after_a_restart(
     reader = await log.read()
     sim.set("iq", iq_named(sim, FIELD).id, online=False)
     held = knock(sim, LAUNDRY)
-    await go_on(hass, freezer, 5 * MINUTE)
+    await go_on(hass, freezer, 5 * POLL)
     told = knock(sim)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert reader.ids == [told]
     sim.set("iq", iq_named(sim, FIELD).id, online=True)
     assert (await log.read()).ids == [held]
@@ -479,9 +479,9 @@ async def test_quiet_site_waits_for_a_door_as_long_as_it_takes(
     sim.set("iq", iq_named(sim, FIELD).id, online=False)
     held = knock(sim, LAUNDRY)
     for _ in range(180):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     sim.set("iq", iq_named(sim, FIELD).id, online=True)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert reader.ids == [held]
 
 
@@ -514,7 +514,7 @@ async def test_failure_passes(
     reader = await log.read()
     lines = [knock(sim)]
     for _ in range(20):
-        await go_on(hass, freezer, MINUTE + 1)
+        await go_on(hass, freezer, POLL + 1)
     lines.append(knock(sim))
     assert not reader.feed.last_update_success
     assert reader.feed.standing == ("no right" if fault.get("status") == 403 else "failed")
@@ -526,7 +526,7 @@ async def test_failure_passes(
     assert logged == ["ERROR"]
     sim.faults.clear()
     await go_on(hass, freezer, max(PAUSES_WITHOUT_RIGHT) + 1)
-    await go_on(hass, freezer, MINUTE + 1)
+    await go_on(hass, freezer, POLL + 1)
     assert reader.feed.last_update_success
     assert reader.ids == lines
 
@@ -543,7 +543,7 @@ async def test_account_without_the_right_that_gets_it(
     assert not reader.feed.last_update_success
     line = knock(sim)
     sim.set("user", member.id, role_ids=list(roles))
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert reader.ids == [line]
 
 
@@ -561,7 +561,7 @@ async def test_lasting_refusal_costs_little(
     asked_at = []
     for minute in range(1, 201):
         before = sim.faults.hits(fault)
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, 60)
         asked_at += [minute] if sim.faults.hits(fault) > before else []
     pauses = [later - earlier for earlier, later in pairwise([0, *asked_at])]
     assert all(
@@ -571,12 +571,12 @@ async def test_lasting_refusal_costs_little(
     assert caplog.text.count("Error fetching salto_ks door log data: door_log_forbidden") == 1
     sim.faults.clear()
     line = knock(sim)
-    await go_on(hass, freezer, 61 * MINUTE)
+    await go_on(hass, freezer, 61 * POLL)
     assert reader.feed.standing == "ok"
     assert reader.ids == [line]
     sim.journal.clear()
     for _ in range(5):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert sim.journal.count("GET", ENTRIES) == 5
 
 
@@ -632,16 +632,16 @@ async def test_full_disk(
     lines = []
     for _ in range(3):
         lines.append(knock(sim))
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert reader.ids == lines
     assert reader.feed.last_update_success
     assert caplog.text.count("events may be handed out again") == 1
     empty_disk(hass, KEY)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert set(read(hass, KEY)["data"]["sites"][sim.site_id]["handed_out"]) == set(lines)
     fill_disk(hass, KEY)
     knock(sim)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert caplog.text.count("events may be handed out again") == 2
     empty_disk(hass, KEY)
 
@@ -656,7 +656,7 @@ async def test_file_is_written_only_when_there_is_news(
     await log.read()
     freezer.tick(1)
     line = knock(sim)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     path = path_of(hass, KEY)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     kept = read(hass, KEY)["data"]["sites"]
@@ -664,7 +664,7 @@ async def test_file_is_written_only_when_there_is_news(
     assert kept == {sim.site_id: {"newest_at": at, "handed_out": {line: at}}}
     inode = path.stat().st_ino
     for _ in range(10):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert path.stat().st_ino == inode
 
 
@@ -917,17 +917,17 @@ async def test_first_use_proves_a_key(
     heard = async_capture_events(hass, FIRST_USED)
     key = await keyed(hass, sim, entry)
     other = await keyed(hass, sim, entry)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert opens(sim, key["pin"])
     assert await proven(hass, entry) == {key["key_id"]: False, other["key_id"]: False}
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert await proven(hass, entry) == {key["key_id"]: True, other["key_id"]: False}
     assert told_of(heard) == [key["key_id"]]
     assert key["pin"] not in str(heard[0].data)
     for _ in range(2):
         await reload(hass, entry)
         assert opens(sim, key["pin"])
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert told_of(heard) == await first_uses(hass, entry) == [key["key_id"]]
 
 
@@ -937,9 +937,9 @@ async def test_first_use_over_a_restart(
     """A first use is told once over a restart, and one in between is told after it."""
     entry = await set_up(iqs=[])
     key, other = [await keyed(hass, sim, entry) for _ in range(2)]
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert opens(sim, key["pin"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert await first_uses(hass, entry) == [key["key_id"]]
     assert await hass.config_entries.async_unload(entry.entry_id)
     freezer.tick(HOUR)
@@ -948,7 +948,7 @@ async def test_first_use_over_a_restart(
     async with restarted(hass, entry) as (again, same):
         await settled(again)
         assert opens(sim, key["pin"])
-        await go_on(again, freezer, MINUTE)
+        await go_on(again, freezer, POLL)
         assert await proven(again, same) == {key["key_id"]: True, other["key_id"]: True}
         assert await first_uses(again, same) == [key["key_id"], other["key_id"]]
 
@@ -959,10 +959,10 @@ async def test_killed_before_the_cursor_is_kept(
     """Killed between the note of a first use and the cursor, nothing is lost and nothing doubled."""
     entry = await set_up(iqs=[])
     key = await keyed(hass, sim, entry)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert opens(sim, key["pin"])
     fill_disk(hass, KEY)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert await proven(hass, entry) == {key["key_id"]: True}
     empty_disk(hass, KEY)
     async with restarted(hass, entry) as (again, same):
@@ -977,9 +977,9 @@ async def test_disk_never_says_that_a_use_was_read_and_not_that_it_was(
     """Whenever Home Assistant is killed, what was not noted on disk is still to be read."""
     entry = await set_up(iqs=[])
     key = await keyed(hass, sim, entry)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert opens(sim, key["pin"])
-    line, used_at = sim.world.entries[-1].id, "2026-12-07T08:01:00"
+    line, used_at = sim.world.entries[-1].id, "2026-12-07T08:01:15"
     cursor = path_of(hass, KEY)
     keys = path_of(hass, f"salto_ks.ledger.{sim.site_id}/keys.0000")
     moments = set()
@@ -1002,7 +1002,7 @@ async def test_what_proves_no_key(
     heard = async_capture_events(hass, FIRST_USED)
     key = await keyed(hass, sim, entry)
     await ask(hass, entry, "suspend_key", key_id=key["key_id"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert not opens(sim, key["pin"])
     (guest,) = guests(sim)
     rejected = sim.world.entries[-1]
@@ -1018,11 +1018,11 @@ async def test_what_proves_no_key(
             access_by=method,
             user=guest,
         )
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert await proven(hass, entry) == {key["key_id"]: False}
     await ask(hass, entry, "resume_key", key_id=key["key_id"])
     assert opens(sim, key["pin"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert await proven(hass, entry) == {key["key_id"]: True}
     assert told_of(heard) == [key["key_id"]]
 
@@ -1034,21 +1034,21 @@ async def test_rotated_key(
     entry = await set_up(iqs=[])
     heard = async_capture_events(hass, FIRST_USED)
     key = await keyed(hass, sim, entry, GATE, LAUNDRY)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert opens(sim, key["pin"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert await proven(hass, entry) == {key["key_id"]: True}
     sim.set("iq", iq_named(sim, FIELD).id, online=False)
     assert opens(sim, key["pin"], LAUNDRY)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     rotated = await ask(hass, entry, "rotate_pin", key_id=key["key_id"])
     assert await proven(hass, entry) == {key["key_id"]: False}
     sim.set("iq", iq_named(sim, FIELD).id, online=True)
     assert not sim.world.held_entries
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert await proven(hass, entry) == {key["key_id"]: False}
     assert opens(sim, rotated["pin"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert await proven(hass, entry) == {key["key_id"]: True}
     assert told_of(heard) == [key["key_id"]] * 2
 
@@ -1062,9 +1062,9 @@ async def test_site_whose_log_is_refused(
     await reload(hass, entry)
     key = await keyed(hass, sim, entry)
     for _ in range(3):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert opens(sim, key["pin"])
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert entry.runtime_data.doors.last_update_success
     assert not entry.runtime_data.feed.last_update_success
     assert await proven(hass, entry) == {key["key_id"]: False}
@@ -1087,7 +1087,7 @@ async def test_refused_credentials_open_one_form(
     await settled(hass)
     (flow,) = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
     assert flow["context"]["source"] == SOURCE_REAUTH
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert not entry.runtime_data.doors.last_update_success
     assert hass.config_entries.flow.async_progress_by_handler(DOMAIN) == [flow]
 
@@ -1108,7 +1108,7 @@ async def test_slow_log_holds_nothing_up(
     await until(lambda: sim.journal.count("GET", ENTRIES) == 1)
     sim.journal.clear()
     for _ in range(3):
-        await go_on(hass, freezer, MINUTE)
+        await go_on(hass, freezer, POLL)
     assert asked(sim) == []
 
 
@@ -1122,7 +1122,7 @@ async def test_entry_that_is_removed(
     entry = await set_up(iqs=[])
     await settled(hass)
     knock(sim)
-    await go_on(hass, freezer, MINUTE)
+    await go_on(hass, freezer, POLL)
     assert set(read(hass, KEY)["data"]["sites"]) == {sim.site_id}
     await hass.config_entries.async_remove(entry.entry_id)
     assert read(hass, KEY)["data"]["sites"] == {}

@@ -23,7 +23,7 @@ def expected_lingering_timers() -> bool:
     return True
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
 async def test_bad_day(
     socket_enabled: None, tmp_path: Path, freezer: FrozenDateTimeFactory, seed: int
 ) -> None:

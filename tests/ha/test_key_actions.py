@@ -834,7 +834,7 @@ def everything(hass: HomeAssistant, sim: Simulator) -> dict[str, dict[str, Any]]
     times = {"starts_at": START.isoformat(), "ends_at": END.isoformat()}
     found = {action: {"key_id": "p0t8-1", **more} for action, more in CHANGES.items()}
     found["issue_key"] = {"doors": [door(hass, sim)], **times}
-    found |= {"get_keys": {}, "get_audit_log": {}, "reconcile": {}}
+    found |= {"get_keys": {}, "get_audit_log": {}, "reconcile": {}, "explain_access": {}}
     about_bookings = {"set_booking", "get_bookings", "open_door"}
     assert set(found) == set(hass.services.async_services_for_domain("salto_ks")) - about_bookings
     return found

@@ -318,7 +318,7 @@ async def test_revoked_while_the_iq_is_offline(
     await minutes_pass(hass, freezer, 4)
     assert opens(sim, key["pin"])
     sim.set("iq", iq_named(sim, RECEPTION).id, online=False)
-    await minutes_pass(hass, freezer, 1)
+    await minutes_pass(hass, freezer, 2)
     revoked = await ask(hass, entry, "revoke_key", key_id=key["key_id"])
     assert (revoked["status"], revoked["warnings"]) == ("removing", ["iq_offline"])
     await minutes_pass(hass, freezer, 30)

@@ -77,7 +77,7 @@ async def test_polling_interval(
 ) -> None:
     """The interval is in force at once, without a restart, and shown again the next time."""
     entry = await set_up(iqs=())
-    assert await polls_within(hass, freezer, sim, 122) == 2
+    assert await polls_within(hass, freezer, sim, 152) == 2
     sim.journal.clear()
     await choose(hass, entry, polling_interval=20.0)
     assert sim.journal.count("GET", LOCKS) == 1

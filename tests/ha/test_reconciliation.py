@@ -252,6 +252,8 @@ async def test_deep_looks_at_every_key(
     answer = await ask(hass, quiet, "reconcile", deep=True)
     assert (answer["deep"], answer["looked_deep"]) == (True, 1)
     assert [one["outcome"] for one in answer["findings"]] == ["window_differs"]
+    again = await found(hass, quiet)
+    assert [one["outcome"] for one in again] == ["window_differs"]
 
 
 async def test_by_button(

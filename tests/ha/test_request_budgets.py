@@ -45,6 +45,7 @@ POLL = [*DOORS_POLL, ("GET", EVENTS)]
 SITE_POLL = [("GET", SITE), ("GET", ME), ("GET", ACTIVATIONS)]
 COMPARISON = [("GET", USERS), ("GET", GROUPS)]
 MINUTES = 60
+POLLS_OF_AN_HOUR = 48
 MOST_A_MINUTE = 3
 """Requests of an idle site in all: three for the poll, and what is read every ten minutes or less."""
 
@@ -82,17 +83,17 @@ async def test_poll(
 async def test_quiet_hour(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
 ) -> None:
-    """An hour costs sixty polls, six looks at the site, a token, and one look at the keys.
+    """An hour costs 48 polls, six looks at the site, a token, and one look at the keys.
 
     The last is the comparison after a start: pages of users and of access groups. Live events that
     the subscription does not have are asked for once more.
     """
     await set_up(iqs=[RECEPTION])
     sim.journal.clear()
-    for _ in range(MINUTES):
+    for _ in range(POLLS_OF_AN_HOUR):
         await go_on(hass, freezer, 75)
     assert len(asked(sim)) <= MOST_A_MINUTE * MINUTES
-    expected = Counter(POLL * MINUTES + SITE_POLL * (MINUTES // 10) + [("POST", TOKEN)])
+    expected = Counter(POLL * POLLS_OF_AN_HOUR + SITE_POLL * (MINUTES // 10) + [("POST", TOKEN)])
     seen = Counter(asked(sim))
     # Each look is put off by a fraction of a second, so one may fall behind the hour's end.
     for request, count in expected.items():
@@ -108,7 +109,7 @@ async def test_polling_interval_is_an_option(
     hass.config_entries.async_update_entry(entry, options={"polling_interval": 300})
     await hass.async_block_till_done(wait_background_tasks=True)
     sim.journal.clear()
-    for _ in range(4):
+    for _ in range(3):
         await go_on(hass, freezer, 75)
     assert asked(sim) == []
     await go_on(hass, freezer, 76)

@@ -149,14 +149,16 @@ def to_look_into(
     unreadable: Collection[int],
     observed: Observation,
     since: datetime,
+    doubtful: Collection[KeyId] = (),
     deep: bool,
     now: datetime,
 ) -> tuple[KeyRecord, ...]:
     """Return the keys that are to be read as a whole, those whose window starts first at the front.
 
     With `deep` that is each live key of which the guest is listed; else those of which the window
-    starts or ends within a day, and those that were changed after `since`. Groups that are not
-    listed are left out: there is nothing to be read of them.
+    starts or ends within a day, those that were changed after `since`, and the `doubtful` ones,
+    which differed when they were last looked at: a finding ends only by a look that does not have
+    it. Groups that are not listed are left out: there is nothing to be read of them.
     """
     listed = {guest.id for guest in observed.guests}
     groups = None if observed.groups is None else {group.id for group in observed.groups}
@@ -169,7 +171,7 @@ def to_look_into(
         and not record.window.is_over(now)
         and not is_young(record, now)
         and number_of(key) not in quiet
-        and (deep or _is_due(record, since, now))
+        and (deep or key in doubtful or _is_due(record, since, now))
     ]
     chosen.sort(key=lambda record: (record.window.starts_at, _place(record.key_id)))
     return tuple(

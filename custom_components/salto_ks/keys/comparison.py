@@ -63,13 +63,14 @@ class Comparison:
         highest_known: int,
         repaired: Collection[Outcome],
         since: datetime,
+        doubtful: Collection[KeyId],
         deep: bool,
         at: datetime,
     ) -> Compared:
         """Compare all keys with what was listed from `at` on.
 
         `before` are the keys that were under way when that began. Keys that were changed after
-        `since` are read as a whole, with `deep` all of them.
+        `since` or are `doubtful` are read as a whole, with `deep` all of them.
         """
         quiet = self._under_way().union(before)
         confirm = await asyncio.to_thread(
@@ -88,6 +89,7 @@ class Comparison:
             unreadable=self._ledger.unreadable,
             observed=observed,
             since=since,
+            doubtful=doubtful,
             deep=deep,
             now=at,
         )

@@ -922,6 +922,7 @@ class KeyManager:
                     highest_known=look.highest_known,
                     repaired=self._rules.repaired if hold is None else (),
                     since=at - RECENTLY if last is None else last.at - UNSEEN_FOR,
+                    doubtful=_doubtful(last),
                     deep=deep,
                     at=at,
                 )
@@ -1365,6 +1366,12 @@ def _about(finding: Finding) -> tuple[Outcome, KeyId | None]:
 def _was_asked_for(intent: Intent, hold: Hold) -> bool:
     """Tell whether a person has asked for something since nothing is done by itself."""
     return bool(intent.who) and intent.started_at >= hold.since
+
+
+def _doubtful(last: Pass | None) -> frozenset[KeyId]:
+    """Return the keys that the last comparison has left different."""
+    findings = () if last is None else last.discrepancies
+    return frozenset(one.key_id for one in findings if one.key_id is not None)
 
 
 def _needed_at(intent: Intent) -> datetime:
