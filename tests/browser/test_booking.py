@@ -96,3 +96,32 @@ def test_a_booking_becomes_a_key_and_takes_it_along(page: Page, demo: RunningDem
     frontend.visit("/salto-doors/keys")
     expect(key.get_by_text("Being taken back")).to_be_visible()
     expect(key.get_by_role("button")).to_have_count(0)
+    frontend.visit("/salto-doors/today")
+    expect(page.get_by_text("Pitch 21, booking").first).to_be_visible()
+    frontend.picture("today")
+
+
+def test_a_unit_shows_how_its_calendar_is_read(frontend: Frontend) -> None:
+    """The forms of a unit lead to the bookings of its calendar; closing them keeps nothing."""
+    page, dialog = frontend.page, frontend.dialog
+    frontend.visit("/config/integrations/integration/salto_ks")
+    page.get_by_role("button", name="Add a unit").click()
+    frontend.expect_step("What is booked?")
+    frontend.type("Name", "Pitch 13")
+    for number, entity in enumerate(("Bookings Pitch 12", "Pitch 13 cabin")):
+        dialog.locator("ha-entity-picker").nth(number).click()
+        page.get_by_placeholder("Search").last.fill(entity)
+        page.locator("ha-combo-box-item").filter(has_text=entity).first.click()
+    frontend.picture("unit")
+    frontend.submit()
+    frontend.expect_step("Keys of Pitch 13")
+    frontend.picture("unit-keys")
+    frontend.submit()
+    frontend.expect_step("How events are read")
+    frontend.submit()
+    frontend.expect_step("How the next events are read")
+    expect(dialog.get_by_text("Family Jansen")).to_be_visible()
+    frontend.picture("unit-preview")
+    frontend.visit("/config/integrations/integration/salto_ks")
+    expect(page.get_by_text("Pitch 12", exact=True).first).to_be_visible()
+    expect(page.get_by_text("Pitch 13", exact=True)).to_have_count(0)

@@ -1,5 +1,7 @@
 """The demo's dashboard."""
 
+from typing import Literal
+
 from playwright.sync_api import Locator, ViewportSize, expect
 import pytest
 
@@ -23,6 +25,7 @@ def test_a_tap_opens_the_door_once(frontend: Frontend, demo: RunningDemo) -> Non
     """A tap on Unlock opens the door with exactly one command; it locks again by itself."""
     gate = section_of(frontend, GATE)
     expect(gate.get_by_text("Locked", exact=True)).to_be_visible()
+    frontend.picture("dashboard")
     before = len(demo.commands())
     gate.get_by_role("button", name="Unlock").click()
     expect(gate.get_by_text("Unlocked", exact=True)).to_be_visible()
@@ -50,3 +53,19 @@ def test_every_door_fits_the_window(
         assert box is not None
         assert 0 <= box["x"] <= viewport["width"] - box["width"]
     assert frontend.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+@pytest.mark.parametrize("viewport", [{"width": 390, "height": 844}], ids=["telephone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_day_fits_the_window(
+    frontend: Frontend, demo: RunningDemo, viewport: ViewportSize, scheme: Literal["light", "dark"]
+) -> None:
+    """Arrivals, keys and what happens at doors are there by day and by night, on a telephone too."""
+    page = frontend.page
+    page.emulate_media(color_scheme=scheme)
+    frontend.visit("/salto-doors/today")
+    for words in ("Pitch 12", "Keys this week", "At the doors"):
+        expect(page.get_by_text(words, exact=True).first).to_be_visible()
+    assert page.locator("hui-error-card, hui-warning").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    frontend.picture(f"today-telephone-{scheme}")

@@ -43,6 +43,7 @@ def test_a_key_from_the_dashboard_to_the_door(page: Page, demo: RunningDemo) -> 
     shown.wait_for(state="attached", timeout=ISSUE_PATIENCE)
     keypad_pin = re.sub(r"\D", "", shown.text_content() or "")
     assert re.fullmatch(r"\d{4,10}", keypad_pin)
+    frontend.picture("front-desk")
     card.get_by_role("button", name="Hide").first.click()
     expect(card.locator(".pin .spoken")).to_have_count(0)
 

@@ -10,7 +10,7 @@ from scripts.demo_lib.words import PASSWORD, USERNAME
 from .frontend import Frontend
 from .running import RunningDemo, wait_for
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 GATE = "Main gate"
 
