@@ -270,12 +270,15 @@ class Home:
             one.cancel()  # As a process takes them with it.
 
     async def _files_are_written(self) -> None:
-        """Wait for what is still being written, as a process does before it ends."""
+        """Wait for threads, as a process does before it ends, whoever waited for them or gave up."""
+        loop: Any = asyncio.get_running_loop()
         for _ in range(200):
-            writes = any("salto_ks ledger" in repr(one) for one in left_of_ours())
-            if not (writes or self.waits_for_a_thread()):
+            threads = loop._default_executor  # nothing else tells
+            is_idle = threads is None or threads._idle_semaphore._value >= len(threads._threads)
+            if is_idle and not self.waits_for_a_thread():
                 return
-            await asyncio.to_thread(sleep, 0.01)
+            sleep(0.01)  # noqa: ASYNC251 - nobody else is to do anything
+            await asyncio.sleep(0)
 
     def waits_for_a_thread(self) -> bool:
         """Tell whether something is being done beside the event loop, as on disk."""
