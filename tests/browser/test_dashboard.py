@@ -1,12 +1,13 @@
 """The demo's dashboard."""
 
+import re
 from typing import Literal
 
 from playwright.sync_api import Locator, ViewportSize, expect
 import pytest
 
 from .frontend import Frontend
-from .running import RunningDemo
+from .running import TOP, RunningDemo
 
 pytestmark = pytest.mark.browser
 
@@ -69,3 +70,15 @@ def test_the_day_fits_the_window(
     assert page.locator("hui-error-card, hui-warning").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     frontend.picture(f"today-telephone-{scheme}")
+
+
+def test_the_dashboard_of_the_documents_names_what_there_is(frontend: Frontend) -> None:
+    """Each entity that the copied view names is one of the demo, by the name that it gets by itself."""
+    text = (TOP / "docs" / "dashboard.md").read_text("utf-8")
+    domains = "binary_sensor|button|calendar|lock|sensor"
+    named = set(re.findall(rf"\b(?:{domains})\.[a-z0-9_]+", text))
+    states = frontend.page.evaluate(
+        "Object.keys(document.querySelector('home-assistant').hass.states)"
+    )
+    assert named
+    assert named <= set(states)

@@ -249,13 +249,15 @@ def test_end_of_the_guest() -> None:
 
 @pytest.mark.parametrize(
     "outcome",
-    set(Outcome)
-    - {
-        Outcome.SUSPENDED,
-        Outcome.DOORS_DIFFER,
-        Outcome.WINDOW_DIFFERS,
-        Outcome.EXPIRY_DIFFERS,
-    },
+    sorted(
+        set(Outcome)
+        - {
+            Outcome.SUSPENDED,
+            Outcome.DOORS_DIFFER,
+            Outcome.WINDOW_DIFFERS,
+            Outcome.EXPIRY_DIFFERS,
+        }
+    ),
 )
 def test_what_cannot_be_taken_over(outcome: Outcome) -> None:
     """Of all else there is nothing that a record could say."""
