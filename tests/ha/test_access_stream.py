@@ -365,7 +365,7 @@ async def test_message_that_is_lost(site: Frozen, sim: Simulator) -> None:
     """A message that never comes is made up for by the ordinary poll."""
     sim.faults.add(Fault(route=HUB, method="PUSH", body='{"type":6}\x1e'))
     line = site.knock()
-    for _ in range(7):
+    for _ in range(8):
         await site.go_on(10)
     assert site.told == [line]
     assert site.looks == 1
@@ -434,7 +434,7 @@ async def test_refused(
     assert site.entry.state is ConfigEntryState.LOADED
     connections = site.connections
     line = site.knock()
-    for _ in range(7):
+    for _ in range(8):
         await site.go_on(10)
     assert site.told == [line]
     assert site.connections == connections
@@ -527,7 +527,7 @@ async def test_stopping(hass: HomeAssistant, site: Frozen, sim: Simulator) -> No
     """When Home Assistant stops the connection ends first, and is not made again."""
     await hass.async_stop(force=True)
     await until(lambda: sim.hub.connections == 0)
-    await site.go_on(60)
+    await site.go_on(75)
     assert site.connections == 0
 
 

@@ -197,10 +197,10 @@ async def test_rate_limit_is_heeded(
     await go_on(hass, freezer, 75)
     assert state_of(hass, door(hass, sim)) == STATE_UNKNOWN
     sim.journal.clear()
-    for _ in range(4):
+    for _ in range(3):
         await go_on(hass, freezer, 75)
     assert sim.journal.count("GET", LOCKS) == 0
-    await go_on(hass, freezer, 62)
+    await go_on(hass, freezer, 77)
     assert sim.journal.count("GET", LOCKS) == 1
     assert state_of(hass, door(hass, sim)) == LockState.LOCKED
     await go_on(hass, freezer, 75)

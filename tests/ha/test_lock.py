@@ -180,7 +180,7 @@ def old_locks(sim: Simulator) -> dict[str, Any]:
 
 async def start_poll(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
     """Let a minute pass and the poll that is due begin."""
-    freezer.tick(60)
+    freezer.tick(75)
     async_fire_time_changed(hass)
 
 

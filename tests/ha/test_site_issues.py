@@ -273,7 +273,7 @@ async def test_iq_that_is_offline_for_long(
     sim.set("iq", iq_named(sim, FIELD).id, online=True)
     await minutes_pass(hass, freezer, 28)
     assert told(hass, entry, "iqs_offline") is None
-    await minutes_pass(hass, freezer, 3)
+    await minutes_pass(hass, freezer, 5)
     assert told(hass, entry, "iqs_offline") == {"iqs": RECEPTION}
     issue = issue_of(hass, entry, "iqs_offline")
     assert issue is not None
@@ -371,13 +371,13 @@ async def test_clock_that_differs(
         (timedelta(minutes=4), "4", ir.IssueSeverity.ERROR),
     ):
         clock.ahead = sign * ahead
-        await minutes_pass(hass, freezer, 2)
+        await minutes_pass(hass, freezer, 4)
         assert told(hass, entry, "clock_differs") == {"minutes": minutes}
         issue = issue_of(hass, entry, "clock_differs")
         assert issue is not None
         assert issue.severity is severity
     clock.ahead = timedelta()
-    await minutes_pass(hass, freezer, 2)
+    await minutes_pass(hass, freezer, 4)
     assert told(hass, entry, "clock_differs") is None
 
 
