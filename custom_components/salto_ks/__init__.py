@@ -8,6 +8,7 @@ from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryError
 from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.typing import ConfigType
 from homeassistant.util import dt as dt_util
 
@@ -214,15 +215,24 @@ def _check_servers(entry: SaltoKsConfigEntry) -> None:
 
 @callback
 def _async_begin_reading(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
-    """Read the door log from now on, at its own pace and when Salto tells of something live."""
+    """Read the door log, at its own pace and when Salto tells of something live.
+
+    That begins once Home Assistant has started: what happened while it was down is told then, and
+    automations hear of nothing before.
+    """
     data = entry.runtime_data
     feed, stream = data.feed, data.stream
-    entry.async_on_unload(feed.async_listen(partial(_async_note_uses, data.keys)))
-    entry.async_on_unload(feed.async_listen(data.door_events.async_hear))
-    entry.async_on_unload(feed.async_listen(data.denials.note))
-    entry.async_create_background_task(hass, feed.async_refresh(), f"{DOMAIN} door log")
+
+    @callback
+    def begin(_: HomeAssistant) -> None:
+        entry.async_on_unload(feed.async_listen(partial(_async_note_uses, data.keys)))
+        entry.async_on_unload(feed.async_listen(data.door_events.async_hear))
+        entry.async_on_unload(feed.async_listen(data.denials.note))
+        entry.async_create_background_task(hass, feed.async_refresh(), f"{DOMAIN} door log")
+        entry.async_create_background_task(hass, stream.async_begin(), f"{DOMAIN} live events")
+
     entry.async_on_unload(stream.async_close)
-    entry.async_create_background_task(hass, stream.async_begin(), f"{DOMAIN} live events")
+    entry.async_on_unload(async_at_started(hass, begin))
 
 
 @callback
@@ -242,6 +252,7 @@ def _async_look_after_issues(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> 
 
 async def async_unload_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> bool:
     """Take the doors down, after the commands and the keys that are on their way."""
+    await entry.runtime_data.feed.async_shutdown()  # What is read now would find no entity.
     await entry.runtime_data.commands.finish()
     await entry.runtime_data.bookings.async_close()
     await entry.runtime_data.keys.async_close()

@@ -15,7 +15,7 @@ from homeassistant.util.logging import catch_log_exception
 from .access_cursor import AccessCursor, AccessCursors
 from .api.access_events import AccessEvent, AccessEventId, AccessEventsApi
 from .api.client import SaltoKsClient
-from .api.exceptions import SaltoKsForbiddenError
+from .api.exceptions import SaltoKsAuthError, SaltoKsForbiddenError, SaltoKsRateLimitError
 from .api.models import SiteId
 from .const import CONF_POLLING_INTERVAL, DOMAIN, LOGGER, POLLING_INTERVAL
 from .coordinator import SaltoKsConfigEntry, SaltoKsCoordinator
@@ -136,10 +136,11 @@ class SaltoKsAccessFeed(SaltoKsCoordinator[AccessFeedSnapshot]):
         self._bell.close()
 
     async def _look(self) -> None:
-        """Read the log out of turn, unless Salto has told us to wait."""
-        told_to_wait = (
-            isinstance(self.last_exception, UpdateFailed)
-            and self.last_exception.retry_after is not None
+        """Read the log out of turn, unless Salto has told us to wait or refuses the login."""
+        err = self.last_exception
+        told_to_wait = err is not None and (
+            (isinstance(err, UpdateFailed) and err.retry_after is not None)
+            or isinstance(err.__cause__, SaltoKsAuthError | SaltoKsRateLimitError)
         )
         if self.last_update_success or not told_to_wait:
             await self.async_refresh()
@@ -160,7 +161,7 @@ class SaltoKsAccessFeed(SaltoKsCoordinator[AccessFeedSnapshot]):
             self._cursor = AccessCursor.begin(self._now())
         cursor = self._cursor
         events = await self._new_since(cursor)
-        if not self._access_listeners or self.hass.is_stopping:
+        if not self._access_listeners or self.hass.is_stopping or self._shutdown_requested:
             events = ()  # Nobody would have them, or nothing would say that they were handed out.
         self._cursor = cursor.after(events, self._now())
         if events:

@@ -167,7 +167,8 @@ class AccessStream:
         self._last_error = type(err).__name__
         if not _is_final(err):
             self._become(StreamState.CONNECTING)
-            return self._pause()
+            told = err.retry_after if isinstance(err, SaltoKsRateLimitError) else None
+            return max(self._pause(), told or 0.0)
         self._offered = False
         self._become(StreamState.REFUSED)
         return LATER

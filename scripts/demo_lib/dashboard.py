@@ -1,4 +1,4 @@
-"""The demo's dashboard: the doors, the gateways and the site; the keys; and what today brings."""
+"""The demo's dashboard: the doors, the IQs and the site; the keys; and what today brings."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -7,6 +7,7 @@ roots by themselves.
 import os
 from pathlib import Path
 import re
+from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -91,4 +92,19 @@ class Frontend:
             """([domain, action, entity]) => document.querySelector("home-assistant")
                 .hass.callService(domain, action, {}, {entity_id: entity}, false)""",
             [domain, action, entity_id],
+        )
+
+    def ask(self, action: str, **data: Any) -> Any:
+        """Perform an action of the integration as the frontend does, and return what it answers."""
+        return self.page.evaluate(
+            """async ([action, data]) => {
+                const hass = document.querySelector("home-assistant").hass;
+                const [entry] = await hass.callWS({type: "config_entries/get", domain: "salto_ks"});
+                const answer = await hass.callWS({
+                    type: "call_service", domain: "salto_ks", service: action, return_response: true,
+                    service_data: {config_entry_id: entry.entry_id, ...data},
+                });
+                return answer.response;
+            }""",
+            [action, data],
         )

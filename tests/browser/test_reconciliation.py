@@ -28,36 +28,19 @@ SUSPENDED = "keys without a seat"
 UNKNOWN = "unknown keys at Salto"
 
 
-def ask(frontend: Frontend, action: str, **data: Any) -> Any:
-    """Perform an action of the integration as the frontend does, and return what it answers."""
-    answer: Any = frontend.page.evaluate(
-        """async ([action, data]) => {
-            const hass = document.querySelector("home-assistant").hass;
-            const [entry] = await hass.callWS({type: "config_entries/get", domain: "salto_ks"});
-            const answer = await hass.callWS({
-                type: "call_service", domain: "salto_ks", service: action, return_response: true,
-                service_data: {config_entry_id: entry.entry_id, ...data},
-            });
-            return answer.response;
-        }""",
-        [action, data],
-    )
-    return answer
-
-
 def keys_at_the_gate(frontend: Frontend) -> list[dict[str, Any]] | None:
     """Return the keys for the gate that are set, once there are two."""
-    keys: list[dict[str, Any]] = ask(frontend, "get_keys", status=["set"])["keys"]
+    keys: list[dict[str, Any]] = frontend.ask("get_keys", status=["set"])["keys"]
     found = [key for key in keys if "lock.main_gate" in key["doors"]]
     return found if len(found) >= 2 else None
 
 
 def opens_now(frontend: Frontend, demo: RunningDemo, key_id: str) -> bool:
     """Let the door hear of what was done, set the clock into the key's window, and type its PIN."""
-    keypad_pin = ask(frontend, "get_pin", key_id=key_id)["pin"]
+    keypad_pin = frontend.ask("get_pin", key_id=key_id)["pin"]
     now = demo.control("clock")["now"]
     demo.control("clock", {"advance": 300})
-    (key,) = [one for one in ask(frontend, "get_keys")["keys"] if one["key_id"] == key_id]
+    (key,) = [one for one in frontend.ask("get_keys")["keys"] if one["key_id"] == key_id]
     if key["starts_at"] > demo.control("clock")["now"]:
         demo.control("clock", {"set": key["starts_at"]})
     opened = demo.opens(GATE, keypad_pin)
@@ -108,7 +91,7 @@ def test_meddling_is_found_and_mended_by_clicking(page: Page, demo: RunningDemo)
     wanted = {"missing_at_salto", "suspended", "unknown_at_salto"}
 
     def found() -> dict[str, Any] | None:
-        findings = ask(frontend, "reconcile", dry_run=True)["findings"]
+        findings = frontend.ask("reconcile", dry_run=True)["findings"]
         kinds = {one["outcome"]: one for one in findings}
         page.wait_for_timeout(10_000)
         return kinds if wanted <= kinds.keys() else None
@@ -125,4 +108,4 @@ def test_meddling_is_found_and_mended_by_clicking(page: Page, demo: RunningDemo)
     mend(frontend, GONE, "reconciliation-gone")
     for key in (deleted, suspended):
         assert opens_now(frontend, demo, key["key_id"])
-    assert ask(frontend, "reconcile", dry_run=True, deep=True)["findings"] == []
+    assert frontend.ask("reconcile", dry_run=True, deep=True)["findings"] == []

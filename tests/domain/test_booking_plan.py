@@ -421,6 +421,15 @@ def test_key_that_somebody_has_revoked(status: str) -> None:
     assert world.told() == [("change", OTHER, "stay_changed")]
 
 
+def test_key_whose_removal_by_a_person_was_refused() -> None:
+    """It is left to that person, whatever becomes of its booking."""
+    world = world_of(a_record(status=KeyStatus.UNKNOWN), by_hand={KEY})
+    world.bookings = [a_booking(ends_at=NOW + 9 * DAY)]
+    assert world.told() == []
+    world.by_hand = ()
+    assert world.told() == [("change", KEY, "stay_changed")]
+
+
 @pytest.mark.parametrize("bookings", [[], [a_booking()], [a_booking(unit_id=CABIN)]])
 def test_key_without_a_unit(bookings: list[Booking]) -> None:
     """Whoever has issued it looks after it."""

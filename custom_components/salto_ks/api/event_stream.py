@@ -214,7 +214,7 @@ async def _open(
         )
     except aiohttp.WSServerHandshakeError as err:
         # It holds the request with its token, so nothing but this is passed on.
-        refusal = Answer(status=err.status, headers=dict(err.headers or {}), body=b"")
+        refusal = Answer(status=err.status, headers=err.headers or {}, body=b"")
     _raise_for_refusal(refusal, token)
     raise SaltoKsUnexpectedResponseError(f"HTTP {refusal.status} instead of a websocket")
 

@@ -362,6 +362,9 @@ class _Case:
 
     def _of_pair(self, key: DesiredKey, record: KeyRecord) -> Iterator[_Step]:
         """Find what is different about a key that is there."""
+        is_by_hand = record.key_id in self.circumstances.by_hand
+        if record.status is KeyStatus.UNKNOWN and is_by_hand:
+            return  # A removal that a person has asked for was refused halfway.
         if not self._may_try(key, self._told_failures()):
             return
         key_id, needed_at = record.key_id, max(key.window.starts_at, self.now)
@@ -369,7 +372,7 @@ class _Case:
             change = Change(key_id=key_id, desired=key, reason=reason)
             yield _Step(change, _Rank.CHANGE, needed_at, key_id)
         if key.needs_seat(self.now):
-            if record.status is KeyStatus.SUSPENDED and key_id not in self.circumstances.by_hand:
+            if record.status is KeyStatus.SUSPENDED and not is_by_hand:
                 resume = Resume(key_id=key_id, reason=KeyReason.SEAT_DUE)
                 yield _Step(resume, _Rank.RESUME, needed_at, key_id)
         elif record.status is KeyStatus.SET and not key.needs_seat(self.now + WORTH_SUSPENDING):

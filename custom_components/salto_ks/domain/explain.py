@@ -209,7 +209,7 @@ def _of_bookings_key(facts: Facts, view: BookingView) -> Iterator[Check]:
 
 
 def _waits_for_seat(record: KeyRecord | None) -> bool:
-    return record is not None and record.status is KeyStatus.SUSPENDED
+    return record is not None and record.status is KeyStatus.SUSPENDED and not record.by_hand
 
 
 def _trouble(booking: str, reason: str) -> Mapping[str, Filling]:

@@ -8,7 +8,7 @@ ABSENCES_UNTIL_GONE: Final = 2
 
 ABSENCES_OF_MANY: Final = 60
 """The same when more than half of what was known is missing at once: at the usual polling
-interval an hour, since an empty answer is likelier than a site without doors."""
+interval an hour and more, since an empty answer is likelier than a site without doors."""
 
 _MANY: Final = 4
 

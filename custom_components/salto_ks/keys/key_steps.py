@@ -217,7 +217,12 @@ class KeySteps:
         was interrupted.
         """
         before = self._ledger.records.get(intent.key_id)
-        is_beside = before is not None and not again and await self._has_room()
+        try:
+            is_beside = before is not None and not again and await self._has_room()
+        except KeyFailedError as err:
+            if before is not None:
+                await self._note_failure(intent, before, err)
+            raise
         is_anew = not is_beside and (again or before is not None)
         try:
             if is_anew:
@@ -303,7 +308,7 @@ class KeySteps:
             await self._provider.remove(intent.key_id, before)
         except KeyFailedError as err:
             if before is not None:
-                unknown = replace(before, status=KeyStatus.UNKNOWN)
+                unknown = replace(before, status=KeyStatus.UNKNOWN, by_hand=intent.record.by_hand)
                 await self._note_failure(intent, unknown, err)
             raise
         now = self._clock()

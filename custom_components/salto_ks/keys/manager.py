@@ -88,6 +88,10 @@ RECENTLY: Final = timedelta(days=1)
 FOUND_BY_COMPARISON: Final = By(who="", reason="found by a comparison with Salto")
 WINDOW_IS_OVER: Final = By(who="", reason="the window is over")
 
+WRONG_AT_START: Final = timedelta(minutes=20)
+"""How far from Salto's a clock is at a start that is not gone by. One that is off by minutes is
+only told: windows would hardly end by it, and each start would wait for a person."""
+
 GRACE: Final = 10.0
 """Seconds that work under way gets to end when the site is unloaded."""
 
@@ -720,6 +724,9 @@ class KeyManager:
         intent = self._ledger.intents.get(key_id)
         if intent is None:
             return
+        hold = self._ledger.hold
+        if hold is not None and not _was_asked_for(intent, hold):
+            raise KeyRefusedError(KeyRefusal.READ_ONLY)
         if intent.kind in _GIVES_ACCESS:
             self._check_active()
         try:
@@ -963,11 +970,10 @@ class KeyManager:
         self, outcome: Outcome, key_id: KeyId, fix: Fix, compared: Compared
     ) -> bool:
         """Mend one thing that was found, unless the key has changed since; tell whether it was."""
-        record = self._ledger.records.get(key_id)
         try:
-            if fix is Fix.REVOKE and record is not None and record.is_live:
+            if fix is Fix.REVOKE and self._is_in_force(key_id):
                 await self._do(Chore.END, key_id)
-                return True
+                return not self._is_in_force(key_id)
             if fix in {Fix.REVOKE, Fix.REMOVE_AT_SALTO}:
                 await self._look_for_spares(key_id)
                 return True
@@ -1127,14 +1133,20 @@ class KeyManager:
     # When nothing is done by itself
 
     async def _watch_clock(self, now: datetime) -> None:
-        """Begin to do nothing by itself where the clock was set, or stood still."""
+        """Begin to do nothing by itself where the clock was set, stood still, or is wrong at a start."""
         clocks = Clocks(wall=now, monotonic=self._monotonic())
         before, self._clocks = self._clocks, clocks
-        if before is not None and clocks.has_jumped(before):
+        is_wrong = self._starts_wrong() if before is None else clocks.has_jumped(before)
+        if is_wrong:
             if self._ledger.hold is None and self.last_pass is not None:
                 self._known_before = frozenset(map(_about, self.last_pass.discrepancies))
             await self._begin_hold(ReadOnly.CLOCK_JUMP, now)
             self._hold_checked_at = LONG_AGO
+
+    def _starts_wrong(self) -> bool:
+        """Tell whether the clock is far from Salto's, as that of a machine that has none may be."""
+        offset = self._provider.clock_offset
+        return offset is not None and abs(offset) > WRONG_AT_START
 
     async def _begin_hold(self, reason: ReadOnly, since: datetime) -> None:
         """Do nothing by itself from now on, for this reason or for one that takes more to end.
@@ -1191,15 +1203,15 @@ class KeyManager:
         """Tell whether a difference says nothing against the clock.
 
         Such is one that was there before the clock was set. By a clock that is right, as Salto
-        says, it is also no matter that a window has ended; and after a while nothing is: what
-        differs is told, and no guest is to stand outside for it.
+        says, it is also no matter that a window has ended or that there are spares; and after a
+        while nothing is: what differs is told, and no guest is to stand outside for it.
         """
         if hold.reason is not ReadOnly.CLOCK_JUMP:
             return False
         if _about(finding) in self._known_before:
             return True
-        is_over = finding.outcome is Outcome.EXPIRED_NOT_REMOVED
-        return self._clock_is_right is True and (is_over or last.at - hold.since >= LONG_HOLD)
+        is_tidying = finding.outcome in BY_DEFAULT
+        return self._clock_is_right is True and (is_tidying or last.at - hold.since >= LONG_HOLD)
 
     @property
     def _clock_is_right(self) -> bool | None:
