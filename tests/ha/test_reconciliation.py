@@ -50,7 +50,7 @@ from .meddling import (
     suspend_guest,
     unknown_key,
 )
-from .support import LAUNDRY, entity_id, go_on
+from .support import LAUNDRY, RECEPTION, entity_id, go_on, iq_named
 from .texts import english
 from .unit_steps import book, make_unit
 from .watching import act, asked, shown, state_of
@@ -659,6 +659,24 @@ async def check_door(
                 assert not any(edges(sim, dict(key)))
             elif outcome is not Outcome.PIN_MISSING:
                 assert pin == key["pin"]
+
+
+async def test_guest_that_is_left_while_its_key_is_being_removed(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, quiet: ENTRY
+) -> None:
+    """A guest that shows up again before the doors have heard of the end is removed, not only told."""
+    key = await issue(hass, sim, quiet)
+    sim.set("iq", iq_named(sim, RECEPTION).id, online=False)
+    await go_on(hass, freezer, 120)
+    await ask(hass, quiet, "revoke_key", key_id=key["key_id"])
+    copy_guest(sim, key)
+    for _ in range(2):
+        await go_on(hass, freezer, LATER)
+    (kept,) = (await ask(hass, quiet, "get_keys"))["keys"]
+    assert kept["status"] == "removing"
+    await ask(hass, quiet, "reconcile")
+    assert guests(sim) == []
+    assert await outcomes(hass, quiet) == []
 
 
 async def test_expired_and_not_removed(
