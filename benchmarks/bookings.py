@@ -180,13 +180,13 @@ class _House:
     async def read(self) -> None:
         """Read all calendars and believe them, as a round of the engine begins."""
         engine = self.engine
-        looks = await engine._async_looks(engine.units)  # noqa: SLF001 - half a round
-        async with engine._keeping:  # noqa: SLF001 - as above
-            await engine._async_believe(looks)  # noqa: SLF001 - as above
+        looks = await engine._async_looks(engine.units)  # noqa: SLF001 - measures reading apart from planning
+        async with engine._keeping:  # noqa: SLF001 - the lock that believing needs
+            await engine._async_believe(looks)  # noqa: SLF001 - measures believing apart
 
     async def plan(self) -> None:
         """Compare what bookings want with the keys, and begin what is to be done."""
-        await self.engine._async_plan()  # noqa: SLF001 - is done by time
+        await self.engine._async_plan()  # noqa: SLF001 - only a timer calls it
 
     async def bare_plan(self) -> None:
         """Compare the windows of bookings with those of their keys, with the least code."""
@@ -198,7 +198,7 @@ class _House:
 
     async def whole_round(self) -> None:
         """Do what is done every five minutes."""
-        await self.engine._async_look_at_all()  # noqa: SLF001 - is done by time
+        await self.engine._async_look_at_all()  # noqa: SLF001 - only a timer calls it
 
 
 async def measure_bookings(folder: Path) -> BookingCosts:

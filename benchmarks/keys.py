@@ -151,13 +151,13 @@ def _folder(parent: Path, name: str) -> Path:
 
 async def _measure_row(folder: Path) -> RowCosts:
     """Issue many keys while one request in a hundred goes wrong."""
-    luck = random.Random(1)  # noqa: S311 - repeatable
+    luck = random.Random(1)  # noqa: S311 - repeatable dice of a benchmark, guard nothing
     async with (
         simulated(12, seats=2 * IN_A_ROW) as site,
         _house(folder) as hass,
         aiohttp.ClientSession() as control,
     ):
-        time = FastTime(site.url, control, lambda: bool(hass._tasks))  # noqa: SLF001 - no other word for it
+        time = FastTime(site.url, control, lambda: bool(hass._tasks))  # noqa: SLF001 - tells whether Home Assistant is busy
         async with _manager(hass, site, time) as manager:
             await _arm(control, site, luck)
             start, begun = process_time(), time.monotonic()

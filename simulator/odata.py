@@ -33,9 +33,9 @@ _COMPARISONS: Mapping[str, Callable[[object, object], bool]] = {
     "eq": lambda left, right: left == right,
     "ne": lambda left, right: left != right,
     "gt": lambda left, right: left > right,  # type: ignore[operator] # same type, checked before
-    "ge": lambda left, right: left >= right,  # type: ignore[operator]
-    "lt": lambda left, right: left < right,  # type: ignore[operator]
-    "le": lambda left, right: left <= right,  # type: ignore[operator]
+    "ge": lambda left, right: left >= right,  # type: ignore[operator] # same type, checked before
+    "lt": lambda left, right: left < right,  # type: ignore[operator] # same type, checked before
+    "le": lambda left, right: left <= right,  # type: ignore[operator] # same type, checked before
 }
 
 _CONSTANTS: Mapping[str, Scalar] = {"true": True, "false": False, "null": None}

@@ -48,9 +48,9 @@ def refusal_of(make: Callable[..., object], **changes: Any) -> BookingRefusal | 
         ({"ends_at": NOW + DAY + MICROSECOND}, None),
         ({"ends_at": NOW + DAY + LONGEST_STAY}, None),
         ({"ends_at": NOW + DAY + LONGEST_STAY + MICROSECOND}, "booking_too_long"),
-        ({"starts_at": datetime(2026, 6, 2, 12)}, "booking_time_without_zone"),  # noqa: DTZ001
-        ({"ends_at": datetime(2026, 6, 9, 12)}, "booking_time_without_zone"),  # noqa: DTZ001
-        ({"opened_at": datetime(2026, 6, 2, 12)}, "booking_time_without_zone"),  # noqa: DTZ001
+        ({"starts_at": datetime(2026, 6, 2, 12)}, "booking_time_without_zone"),  # noqa: DTZ001 - a naive time is what this is about
+        ({"ends_at": datetime(2026, 6, 9, 12)}, "booking_time_without_zone"),  # noqa: DTZ001 - a naive time is what this is about
+        ({"opened_at": datetime(2026, 6, 2, 12)}, "booking_time_without_zone"),  # noqa: DTZ001 - a naive time is what this is about
         ({"starts_at": datetime(1, 1, 1, tzinfo=UTC)}, "booking_out_of_range"),
         ({"starts_at": datetime(1999, 12, 31, tzinfo=UTC)}, "booking_out_of_range"),
         ({"starts_at": datetime(2000, 1, 1, tzinfo=UTC)}, "booking_too_long"),

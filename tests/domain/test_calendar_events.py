@@ -162,12 +162,12 @@ def test_listing_of_whole_days() -> None:
         pytest.param({"ends": date(2026, 6, 9)}, "event_date_and_time", id="until a day"),
         pytest.param({"starts": date(2026, 6, 1)}, "event_date_and_time", id="from a day"),
         pytest.param(
-            {"starts": datetime(2026, 6, 2, 12)},  # noqa: DTZ001
+            {"starts": datetime(2026, 6, 2, 12)},  # noqa: DTZ001 - a naive time is what this is about
             "event_time_without_zone",
             id="naive start",
         ),
         pytest.param(
-            {"ends": datetime(2026, 6, 9, 12)},  # noqa: DTZ001
+            {"ends": datetime(2026, 6, 9, 12)},  # noqa: DTZ001 - a naive time is what this is about
             "event_time_without_zone",
             id="naive end",
         ),

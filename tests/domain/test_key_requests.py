@@ -51,7 +51,7 @@ RECORD = KeyRecord(
 
 instants = st.datetimes(
     min_value=datetime(2000, 1, 1),  # noqa: DTZ001 - made aware by Hypothesis
-    max_value=datetime(2060, 1, 1),  # noqa: DTZ001
+    max_value=datetime(2060, 1, 1),  # noqa: DTZ001 - Hypothesis wants naive bounds
     timezones=st.just(UTC),
 )
 

@@ -156,7 +156,7 @@ async def test_outage_shows_and_ends(
     """
     await set_up(iqs=[RECEPTION])
     caplog.clear()
-    sim.faults.add(Fault(route=route, method="GET", count=None, **fault))  # type: ignore[arg-type]
+    sim.faults.add(Fault(route=route, method="GET", count=None, **fault))  # type: ignore[arg-type] # fields of several types
     watched = entities_of(hass, *sim.world.iqs, *sim.world.locks)
     for _ in range(3):
         await go_on(hass, freezer, 75)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from homeassistant.auth.models import User
+from homeassistant.auth.permissions import PolicyPermissions
 from homeassistant.auth.permissions.const import CAT_ENTITIES, POLICY_CONTROL
 from homeassistant.components.frontend import DATA_EXTRA_MODULE_URL
 from homeassistant.config_entries import ConfigEntry
@@ -177,8 +178,6 @@ async def test_doors_that_are_not_the_clerks(
 
 def _only(allowed: str) -> Any:
     """Return permissions to control one entity."""
-    from homeassistant.auth.permissions import PolicyPermissions  # noqa: PLC0415
-
     policy = {CAT_ENTITIES: {"entity_ids": {allowed: {POLICY_CONTROL: True}}}}
     return PolicyPermissions(policy, None)  # type: ignore[arg-type] # no devices are asked for
 

@@ -194,7 +194,7 @@ def shard_from_json(number: int, data: Json) -> Shard:
         try:
             key_id = key_id_of(shard.instance, _own_number(name))
             if shard_of(key_id) != number:
-                raise ValueError("a key of another file")  # noqa: TRY301
+                raise ValueError("a key of another file")  # noqa: TRY301 - the except below names the file
             record, carried = decode_record(key_id, text)
         except ValueError:
             shard.unreadable[name] = text

@@ -183,7 +183,7 @@ def read_store(path: Path, key: str, version: int) -> tuple[int, Json] | None:
         if found > version:
             raise FileFaultError(Fault.NEWER, path)
         if found < version or frame["key"] != key:
-            raise ValueError("not this file")  # noqa: TRY301
+            raise ValueError("not this file")  # noqa: TRY301 - the except below names the file
         return minor, _object(frame["data"])
     except (KeyError, ValueError) as err:
         raise FileFaultError(Fault.DAMAGED, path) from err
@@ -243,11 +243,11 @@ def _read_shard(
 
 def _object(value: object) -> Json:
     if not isinstance(value, dict):
-        raise ValueError("not an object")  # noqa: TRY004
+        raise ValueError("not an object")  # noqa: TRY004 - readers of files catch ValueError alone
     return value
 
 
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("not a number")  # noqa: TRY004
+        raise ValueError("not a number")  # noqa: TRY004 - readers of files catch ValueError alone
     return value
