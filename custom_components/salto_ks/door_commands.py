@@ -41,6 +41,8 @@ class _Attempt:
     """Whether it has had its IQ's turn and waits for a token."""
     under_way: bool = False
     """Whether it may have left for Salto, so that cutting it off would hide its outcome."""
+    over: asyncio.Future[None]
+    """Done when its outcome is known. Waiting for the task itself would take the loop's turns."""
 
 
 class DoorCommands:
@@ -121,14 +123,21 @@ class DoorCommands:
         """
         if self._closed:
             raise CommandRefusedError(Refusal.UNLOADING)
-        send_by = asyncio.get_running_loop().time() + PATIENCE
-        attempt = _Attempt(lock=lock, iq=iq, command=command, code=code, send_by=send_by)
+        loop = asyncio.get_running_loop()
+        attempt = _Attempt(
+            lock=lock,
+            iq=iq,
+            command=command,
+            code=code,
+            send_by=loop.time() + PATIENCE,
+            over=loop.create_future(),
+        )
         self._check(attempt)
         task = asyncio.create_task(self._run(attempt), eager_start=True)
         self._running.add(task)
         task.add_done_callback(self._finished)
         try:
-            await asyncio.wait({task})
+            await attempt.over
         except asyncio.CancelledError:
             if not attempt.under_way:
                 task.cancel()
@@ -143,6 +152,25 @@ class DoorCommands:
             await asyncio.sleep(0)  # a task's end is noted in the loop's next turn
 
     async def _run(self, attempt: _Attempt) -> None:
+        """Send a command and let its outcome count.
+
+        Whoever waits is woken first and still finds the outcome counted: a task that is woken
+        goes on when this one has ended, and before whatever the outcome asks the loop to do.
+        """
+        accepted: bool | None = None
+        try:
+            await self._send_in_turn(attempt)
+            accepted = True
+        except SaltoKsError:
+            accepted = False if attempt.under_way else None
+            raise
+        finally:
+            if not attempt.over.done():
+                attempt.over.set_result(None)
+            if accepted is not None:
+                self._on_outcome(attempt.lock.id, attempt.command, accepted)
+
+    async def _send_in_turn(self, attempt: _Attempt) -> None:
         """Wait for the IQ's turn and a token, but not for long; then sign and send."""
         iq_id = attempt.lock.iq_id
         turn = nullcontext() if iq_id is None else self._vault.turn(self._key(iq_id))
@@ -156,11 +184,6 @@ class DoorCommands:
         except TimeoutError:
             reason = Refusal.LOGIN_SLOW if attempt.logging_in else Refusal.IQ_BUSY
             raise CommandRefusedError(reason) from None
-        except SaltoKsError:
-            if attempt.under_way:
-                self._on_outcome(attempt.lock.id, attempt.command, False)
-            raise
-        self._on_outcome(attempt.lock.id, attempt.command, True)
 
     async def _sign_and_send(self, attempt: _Attempt) -> None:
         """Send the command, signed at the moment it leaves, and let the outcome count."""

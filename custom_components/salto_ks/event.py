@@ -90,6 +90,7 @@ class SaltoKsDoorEvent(SaltoKsDoorEntity, EventEntity):
         super().__init__(coordinator, lock.id, "access")
         self._attr_event_types = [kind.value for kind in DoorEventType]
         self._alarms = _alarms_of(lock)
+        self._was_available = True
 
     @property
     @override
@@ -101,6 +102,7 @@ class SaltoKsDoorEvent(SaltoKsDoorEntity, EventEntity):
     async def async_added_to_hass(self) -> None:
         """Begin to listen."""
         await super().async_added_to_hass()
+        self._was_available = self.available
         self.async_on_remove(self._events.async_listen(self.lock_id, self._hear))
 
     @override
@@ -132,13 +134,18 @@ class SaltoKsDoorEvent(SaltoKsDoorEntity, EventEntity):
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        """Show alarms that have begun or ended since the last look."""
+        """Show alarms that have begun or ended since the last look, and whether it is there.
+
+        Nothing else about the door shows in its events.
+        """
         if self.is_fresh:
             before, self._alarms = self._alarms, self._alarms.after(_alarms_of(self.door))
             for event in alarm_events(before, self._alarms):
                 at = self.coordinator.data.read_at
                 self._hear(event.type.value, self._events.attributes(event, at))
-        super()._handle_coordinator_update()
+        was_available, self._was_available = self._was_available, self.available
+        if was_available != self._was_available:
+            super()._handle_coordinator_update()
 
 
 def _alarms_of(lock: Lock) -> Alarms:

@@ -4,7 +4,7 @@ from typing import Any, override
 
 from homeassistant.components.switch import SwitchEntity
 from homeassistant.const import EntityCategory
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -36,6 +36,7 @@ class SaltoKsOfficeMode(SaltoKsDoorEntity, SwitchEntity):
     def __init__(self, coordinator: SaltoKsDoorsCoordinator, lock: Lock) -> None:
         """Switch the office mode of a door."""
         super().__init__(coordinator, lock.id, "office_mode")
+        self._shown: tuple[bool, bool | None] = (False, None)
 
     @property
     @override
@@ -54,6 +55,25 @@ class SaltoKsOfficeMode(SaltoKsDoorEntity, SwitchEntity):
     async def async_turn_off(self, **kwargs: Any) -> None:
         """End office mode."""
         await self._async_command(LockCommand.END_OFFICE_MODE)
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Begin to listen."""
+        await super().async_added_to_hass()
+        self._shown = self._to_show
+
+    @property
+    def _to_show(self) -> tuple[bool, bool | None]:
+        """Return whether it is available, and what it is then."""
+        return (True, self.is_on) if self.available else (False, None)
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        """Look again; a door that opens and relocks was in office mode neither before nor after."""
+        before, self._shown = self._shown, self._to_show
+        if before != self._shown:
+            super()._handle_coordinator_update()
 
     async def _async_command(self, command: LockCommand) -> None:
         """Send a command, unless it takes the IQ PIN, which a switch has no way to ask for.

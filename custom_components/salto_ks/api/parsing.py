@@ -61,6 +61,8 @@ def text(data: JsonObject, key: str, default: str = "") -> str:
     """
     value = data.get(key)
     if isinstance(value, str):
+        if value.isascii():
+            return value
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
@@ -70,6 +72,8 @@ def text(data: JsonObject, key: str, default: str = "") -> str:
 def one_line(message: str, longest: int) -> str:
     """Cut a text down to one line that is safe to print: no control or direction characters."""
     line = " ".join(message.split())[:longest]
+    if line.isprintable():
+        return line
     return "".join(char if char.isprintable() else " " for char in line)
 
 
