@@ -224,7 +224,7 @@ _NO_ANSWER = web.Response()
 
 async def _disturbed(request: web.Request, fault: Fault, answer: Answer) -> web.StreamResponse:
     """Let a request meet its fault."""
-    if fault.latency:
+    if not fault.commit:
         await asyncio.sleep(fault.latency)
     if fault.reset:
         _hang_up(request, reset=True)
@@ -232,6 +232,8 @@ async def _disturbed(request: web.Request, fault: Fault, answer: Answer) -> web.
     if fault.answers and not (fault.commit or fault.drop_after_commit):
         return _made_up(fault)
     response = await answer()
+    if fault.commit:
+        await asyncio.sleep(fault.latency)
     if fault.drop_after_commit:
         _hang_up(request, reset=False)
         return _NO_ANSWER

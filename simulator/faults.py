@@ -27,13 +27,13 @@ class Fault:
     """Body of that answer: text and bytes as they are, anything else as JSON."""
     headers: Mapping[str, str] = field(default_factory=dict)
     latency: float = 0.0
-    """Seconds of real time to wait first."""
+    """Seconds of real time to wait: first, or with `commit` before the answer."""
     reset: bool = False
     """Reset the connection before anything is done."""
     drop_after_commit: bool = False
     """Do what was asked, then close the connection without an answer."""
     commit: bool = False
-    """Do what was asked, then give the faulty answer."""
+    """Do what was asked, then give the faulty answer, or the real one where there is no other."""
     truncate: int | None = None
     """Send the real answer's headers and only this many bytes of its body."""
     count: int | None = 1

@@ -1,7 +1,8 @@
 """What happens at the doors of a site: who it was, and those who are to hear of it."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,7 +25,6 @@ from .domain.access_events import (
     door_event,
     newest_opening,
 )
-from .domain.bookings import Booking, Unit
 from .domain.ids import DoorId, PersonId, marked
 from .domain.keys import KeyRecord
 from .door_ids import entity_ids_of
@@ -90,17 +90,31 @@ class DoorEvents:
         if known is None or known.at < opening.at:
             self._openings[lock_id] = opening
 
-    async def async_note_opening(self, lock_id: LockId, user_id: str | None) -> None:
-        """Take note that Home Assistant has opened a door for one of its users, if for one."""
+    async def async_user(self, user_id: str | None) -> Actor:
+        """Return a user of Home Assistant as whoever opens a door; None is nobody in particular."""
         user = None if user_id is None else await self._hass.auth.async_get_user(user_id)
         name = user.name if user is not None and self.names_people else None
-        self._note(lock_id, Actor(kind=ActorKind.HOME_ASSISTANT, name=name))
+        return Actor(kind=ActorKind.HOME_ASSISTANT, name=name)
 
-    @callback
-    def async_note_opening_for(self, lock_id: LockId, booking: Booking, unit: Unit) -> None:
-        """Take note that Home Assistant has opened a door for a booking."""
-        actor = Actor(kind=ActorKind.KEY, booking_id=booking.booking_id, unit=unit.name)
-        self._note(lock_id, actor)
+    @contextmanager
+    def opening(self, lock_id: LockId, actor: Actor) -> Iterator[None]:
+        """Say for whom a door is being opened, while the command is on its way.
+
+        Salto may tell of the opening before it answers the command, so its line is waited for from
+        the beginning on, and no longer when the command fails.
+        """
+        opening = LastOpening(at=self._now(), actor=actor)
+        awaited = self._ours.setdefault(lock_id, deque(maxlen=_OPENINGS_NOTED))
+        awaited.append(opening)
+        try:
+            yield
+        except BaseException:
+            if opening in awaited:
+                awaited.remove(opening)
+            raise
+        if opening in awaited:
+            self._openings[lock_id] = opening
+            self._opening_listeners.tell([lock_id])
 
     async def async_hear(self, events: tuple[AccessEvent, ...]) -> None:
         """Take up lines of the door log, oldest first; after a long absence they are many."""
@@ -184,13 +198,6 @@ class DoorEvents:
             booking_id=record.booking_id,
             unit=None if unit is None else unit.name,
         )
-
-    def _note(self, lock_id: LockId, actor: Actor) -> None:
-        """Keep who was behind an opening of ours, until Salto tells of it."""
-        opening = LastOpening(at=self._now(), actor=actor)
-        self._ours.setdefault(lock_id, deque(maxlen=_OPENINGS_NOTED)).append(opening)
-        self._openings[lock_id] = opening
-        self._opening_listeners.tell([lock_id])
 
     def _noted(self, lock_id: LockId, at: datetime) -> LastOpening | None:
         """Return our own note of an opening that Salto tells of now, and need it no more."""

@@ -160,10 +160,13 @@ class SaltoKsLock(SaltoKsDoorEntity, LockEntity, RestoreEntity):
         """
         self.hass.loop.call_soon(self.async_write_ha_state)
         try:
-            await self.coordinator.async_command(self.lock_id, command, code)
             if command is LockCommand.OPEN:
                 user_id = None if self._context is None else self._context.user_id
-                await self._events.async_note_opening(self.lock_id, user_id)
+                user = await self._events.async_user(user_id)
+                with self._events.opening(self.lock_id, user):
+                    await self.coordinator.async_command(self.lock_id, command, code)
+            else:
+                await self.coordinator.async_command(self.lock_id, command, code)
         finally:
             self._attr_is_unlocking = False
             self._attr_is_locking = False

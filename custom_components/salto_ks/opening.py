@@ -10,6 +10,7 @@ from homeassistant.util import dt as dt_util
 from .api.models import LockCommand, LockId
 from .const import DOMAIN, LOGGER
 from .coordinator import SaltoKsConfigEntry
+from .domain.access_events import Actor, ActorKind
 from .domain.bookings import Booking, Unit
 from .domain.ids import DoorId
 from .domain.key_requests import KeyRefusedError
@@ -64,9 +65,8 @@ async def async_open(
     may_open(wanted)
     if booking is None or not opening.allowed:
         raise _refused(opening, unit)
-    opened, failure = await _open_each(entry, wanted, code)
-    for door in opened:
-        data.door_events.async_note_opening_for(LockId(door), booking, unit)
+    actor = Actor(kind=ActorKind.KEY, booking_id=booking.booking_id, unit=unit.name)
+    opened, failure = await _open_each(entry, wanted, code, actor)
     if opened:
         try:
             booking = await data.bookings.async_note_opening(booking, now)
@@ -79,14 +79,16 @@ async def async_open(
 
 
 async def _open_each(
-    entry: SaltoKsConfigEntry, doors: Iterable[DoorId], code: str | None
+    entry: SaltoKsConfigEntry, doors: Iterable[DoorId], code: str | None, actor: Actor
 ) -> tuple[frozenset[DoorId], HomeAssistantError | None]:
     """Open doors one after the other; return those that opened, and what went wrong first."""
+    data = entry.runtime_data
     opened: set[DoorId] = set()
     failure: HomeAssistantError | None = None
     for door in sorted(doors):
         try:
-            await entry.runtime_data.doors.async_command(LockId(door), LockCommand.OPEN, code)
+            with data.door_events.opening(LockId(door), actor):
+                await data.doors.async_command(LockId(door), LockCommand.OPEN, code)
         except HomeAssistantError as err:
             failure = failure or err
         except KeyError:

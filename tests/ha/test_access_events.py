@@ -1,5 +1,6 @@
 """What happens at a door, as Home Assistant shows it: events, who has opened last, the activity."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from homeassistant.auth.const import GROUP_ID_ADMIN
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import STATE_UNKNOWN
 from homeassistant.core import Context, Event, HomeAssistant, State
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events
@@ -40,13 +42,14 @@ from .support import (
     iq_named,
     lock_named,
     member_of,
+    opened,
     restarted,
     unlock,
 )
 from .test_full_disk import empty_disk, fill_disk
 from .unit_steps import GUEST, book, make_unit, settle
 from .units import PITCH
-from .watching import act, state_of
+from .watching import LOCKING, act, pass_by, state_of, until
 
 __all__ = ["hass_config_dir", "hass_storage"]
 
@@ -535,6 +538,55 @@ async def test_home_assistant_opens(
     assert (about["by"], about["person"]) == ("Home Assistant (Anna)", "Anna")
     assert changed_by(hass, sim) == "Home Assistant (Anna)"
     assert heard == []
+
+
+async def test_line_before_the_answer(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """An opening of ours that Salto tells of before it answers is ours all the same, told once."""
+    entry = await set_up(iqs=[RECEPTION])
+    heard = async_capture_events(hass, ACCESS)
+    sim.faults.add(Fault(method="PATCH", route=LOCKING, commit=True, latency=5))
+    opening = asyncio.create_task(unlock_as(hass, sim, "Anna"))
+    await until(lambda: opened(sim))
+    await entry.runtime_data.feed.async_refresh()
+    assert not opening.done()
+    assert shown(hass, sim)["by"] == "Home Assistant (Anna)"
+    pass_by(freezer, 5)
+    await opening
+    assert changed_by(hass, sim) == "Home Assistant (Anna)"
+    await go_on(hass, freezer, POLL)
+    assert heard == []
+
+
+async def test_refused_opening_is_not_waited_for(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """After an opening of ours that failed, what is done with the account is somebody else's."""
+    await set_up(iqs=[RECEPTION])
+    heard = async_capture_events(hass, ACCESS)
+    sim.faults.add(Fault(method="PATCH", route=LOCKING, status=403))
+    with pytest.raises(HomeAssistantError):
+        await unlock_as(hass, sim, "Anna")
+    assert changed_by(hass, sim) is None
+    happens(sim, access_by="remote", user=member_of(sim))
+    await go_on(hass, freezer, POLL)
+    assert [event.data["by"] for event in heard] == ["Home Assistant"]
+
+
+async def test_line_before_a_lost_answer(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, set_up: SetUp
+) -> None:
+    """Where Salto tells of the opening and then loses the answer, it is known who opened."""
+    entry = await set_up(iqs=[RECEPTION])
+    sim.faults.add(Fault(method="PATCH", route=LOCKING, commit=True, latency=5, status=502))
+    opening = asyncio.create_task(unlock_as(hass, sim, "Anna"))
+    await until(lambda: opened(sim))
+    await entry.runtime_data.feed.async_refresh()
+    pass_by(freezer, 5)
+    with pytest.raises(HomeAssistantError):
+        await opening
+    assert changed_by(hass, sim) == "Home Assistant (Anna)"
 
 
 async def test_account_of_home_assistant_opens_without_it(

@@ -1,5 +1,6 @@
 """Things that go wrong on the way."""
 
+import asyncio
 from collections.abc import AsyncIterator
 import json
 import time
@@ -146,6 +147,17 @@ async def test_latency(api: Api) -> None:
     started = time.monotonic()
     assert (await locks(api)).status == 200
     assert time.monotonic() - started >= 0.15
+
+
+async def test_latency_of_an_answer(api: Api) -> None:
+    """What was asked is done at once, and the answer takes its time."""
+    before = set(api.sim.world.groups)
+    api.sim.faults.add(Fault(method="POST", commit=True, latency=0.15))
+    asking = asyncio.create_task(api.new_group())
+    while set(api.sim.world.groups) == before:  # noqa: ASYNC110 - the world tells nobody of changes
+        await asyncio.sleep(0.01)
+    assert not asking.done()
+    assert {await asking} == set(api.sim.world.groups) - before
 
 
 async def test_latency_before_another_fault(api: Api) -> None:
