@@ -1,26 +1,13 @@
 """How long an opening takes: the bare request, a trivial lock entity, our lock entity."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import cycle, permutations
 from time import perf_counter
 
 from homeassistant.components.lock.const import DOMAIN as LOCK
-from homeassistant.const import (
-    ATTR_ENTITY_ID,
-    EVENT_STATE_CHANGED,
-    EVENT_STATE_REPORTED,
-    SERVICE_LOCK,
-    SERVICE_UNLOCK,
-)
-from homeassistant.core import (
-    Event,
-    EventStateChangedData,
-    EventStateReportedData,
-    HomeAssistant,
-    callback,
-)
+from homeassistant.const import ATTR_ENTITY_ID, SERVICE_LOCK, SERVICE_UNLOCK
+from homeassistant.core import HomeAssistant
 
 from custom_components.salto_ks.api.models import IqId
 from custom_components.salto_ks.api.otp import IqOtp
@@ -30,8 +17,9 @@ from .bare import BareClient, Signer
 from .figures import typical
 from .home import device_ids, entity_id
 from .simulated import Simulated
-from .trivial_lock import add_trivial_lock
+from .trivial_lock import add_trivial_locks
 from .watch import measured
+from .written import written_states
 
 WARM_UP = 30
 DOORS_USED = 12
@@ -88,7 +76,8 @@ class Openings:
 
     async def prepare(self) -> None:
         """Add the trivial lock."""
-        self._trivial = await add_trivial_lock(self._hass, self._send)
+        (lock,) = await add_trivial_locks(self._hass, self._send, 1)
+        self._trivial = lock.entity_id
 
     async def round(self) -> None:
         """Open a door once in each way, the order changing from round to round."""
@@ -121,7 +110,7 @@ class Openings:
         for lock_id in self._locks:
             self._lock_id = lock_id
             await self._simulated.forget_requests()
-            with _written_states(self._hass) as entity_ids:
+            with written_states(self._hass) as entity_ids:
                 await self._our_way()
                 await self._hass.async_block_till_done()
             requests.append(await self._simulated.requests())
@@ -158,36 +147,6 @@ class Openings:
             [self._lock_id], {"locked_state": "locked", "relock_at": None}
         )
         await self._act(SERVICE_LOCK, self._locks[self._lock_id])
-
-
-@contextmanager
-def _written_states(hass: HomeAssistant) -> Iterator[list[str]]:
-    """Give the ids of entities as their states are written, changed or not."""
-    written: list[str] = []
-
-    @callback
-    def note_change(event: Event[EventStateChangedData]) -> None:
-        written.append(event.data["entity_id"])
-
-    @callback
-    def note_report(data: EventStateReportedData) -> bool:
-        # Nobody can listen to this event without saying which of them are wanted.
-        written.append(data["entity_id"])
-        return False
-
-    @callback
-    def ignore(_event: Event[EventStateReportedData]) -> None:
-        """Never called: `note_report` wants none of them."""
-
-    ends = [
-        hass.bus.async_listen(EVENT_STATE_CHANGED, note_change),
-        hass.bus.async_listen(EVENT_STATE_REPORTED, ignore, note_report),
-    ]
-    try:
-        yield written
-    finally:
-        for end in ends:
-            end()
 
 
 async def compare_openings(openings: list[Openings], rounds: int) -> list[OpeningTimes]:

@@ -1,6 +1,7 @@
 """What a poll costs when little, much or everything has changed, and around an outage."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 import logging
@@ -13,7 +14,9 @@ from custom_components.salto_ks.coordinator import SaltoKsConfigEntry
 from .bare import BareClient
 from .home import write_files
 from .simulated import Simulated
+from .trivial_lock import TrivialLock, add_trivial_locks
 from .watch import Cost, measured
+from .written import written_states
 
 _CALM: dict[str, Any] = {
     "battery_level": "fresh",
@@ -35,6 +38,12 @@ _STORMY: dict[str, Any] = {
 
 OUTAGE = "outage: everything unavailable"
 BARE = "bare client: fetch and parse the pages"
+ALL = "every entity changed"
+BARE_STATES = "bare entities: write as many states, as trivial locks"
+BASELINES = frozenset({BARE, BARE_STATES})
+
+_AT_ONCE = 300
+"""States written before others get their turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +67,7 @@ async def measure_polls(
     polls = _Polls(hass, entry, simulated)
     locks = simulated.seed.lock_ids
     few = locks[:: max(1, len(locks) // max(1, len(locks) // 100))]
+    locks_of_nothing = await add_trivial_locks(hass, _nothing, await polls.states_of_all(locks))
     for number in range(repeats):
         changes = _CALM if number % 2 else _STORMY
         await polls.poll("nothing changed")
@@ -65,16 +75,31 @@ async def measure_polls(
         await simulated.change_doors(few, changes)
         await polls.poll("1 % of the doors changed")
         await simulated.change_doors(locks, changes)
-        await polls.poll("every entity changed")
+        await polls.poll(ALL)
+        await polls.note(BARE_STATES, await measured(_turn(locks_of_nothing)))
         await simulated.fail()
         with _silence():
             await polls.poll(OUTAGE)
         await simulated.recover()
         await polls.poll("recovery: everything back")
+    for lock in locks_of_nothing:
+        await lock.async_remove(force_remove=True)
     await simulated.change_doors(locks, _CALM)
     await entry.runtime_data.doors.async_refresh()
     await hass.async_block_till_done()
     return polls.results()
+
+
+async def _nothing() -> None:
+    """Do what a lock does that is only there to be shown."""
+
+
+async def _turn(locks: list[TrivialLock]) -> None:
+    """Have locks write their states, with turns for others in between."""
+    for number, lock in enumerate(locks):
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+        lock.turn()
 
 
 class _Polls:
@@ -95,6 +120,15 @@ class _Polls:
         await write_files(self._hass)
         await self._simulated.forget_requests()
         await self.note(kind, await measured(self._doors.async_refresh()))
+
+    async def states_of_all(self, lock_ids: Sequence[str]) -> int:
+        """Return how many states are written when every entity changes; calm afterwards."""
+        await self._simulated.change_doors(lock_ids, _STORMY)
+        with written_states(self._hass) as written:
+            await measured(self._doors.async_refresh())
+        await self._simulated.change_doors(lock_ids, _CALM)
+        await measured(self._doors.async_refresh())
+        return len(written)
 
     async def note(self, kind: str, cost: Cost) -> None:
         """Keep what something cost."""

@@ -270,7 +270,7 @@ def _memory(costs: SetUpCosts) -> str:
 def _polls(results: Results) -> str:
     rows = []
     for poll in results.polls:
-        if poll.kind == polls.BARE:
+        if poll.kind in polls.BASELINES:
             rows.append((poll.kind, *_shown(poll.costs), poll.requests, ""))
             continue
         wanted = 1 if poll.kind == polls.OUTAGE else results.requests_of_poll

@@ -29,8 +29,6 @@ class Seed:
     iqs: int
     lock_ids: tuple[str, ...]
     """All doors, those of the first IQ first."""
-    on_first_iq: int
-    """How many doors hang on the first IQ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,6 @@ async def _seed(session: aiohttp.ClientSession, url: str) -> Seed:
         iq_id=first,
         iqs=len(told["iqs"]),
         lock_ids=tuple(lock["id"] for lock in locks),
-        on_first_iq=sum(lock["iq_id"] == first for lock in locks),
     )
 
 

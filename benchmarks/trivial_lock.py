@@ -22,9 +22,16 @@ class TrivialLock(LockEntity):
         """Open."""
         await self._send()
 
+    def turn(self) -> None:
+        """Be locked if it was not, and not locked if it was, and show it."""
+        self._attr_is_locked = not self._attr_is_locked
+        self.async_write_ha_state()
 
-async def add_trivial_lock(hass: HomeAssistant, send: Callable[[], Awaitable[None]]) -> str:
-    """Add one and return its entity id."""
-    lock = TrivialLock("Trivial", send)
-    await hass.data[DATA_INSTANCES][LOCK].async_add_entities([lock])
-    return lock.entity_id
+
+async def add_trivial_locks(
+    hass: HomeAssistant, send: Callable[[], Awaitable[None]], count: int
+) -> list[TrivialLock]:
+    """Add some and return them."""
+    locks = [TrivialLock(f"Trivial {number}", send) for number in range(count)]
+    await hass.data[DATA_INSTANCES][LOCK].async_add_entities(locks)
+    return locks
