@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 import gc
 import json
@@ -14,6 +14,7 @@ import random
 from time import perf_counter, process_time
 import tracemalloc
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import aiohttp
 from homeassistant.core import HomeAssistant
@@ -28,6 +29,7 @@ from custom_components.salto_ks.domain.ids import (
     GuestId,
     KeyId,
     PersonId,
+    TimesId,
     group_name,
     marked,
     marker,
@@ -47,7 +49,7 @@ from custom_components.salto_ks.keys.manager import (
 from custom_components.salto_ks.keys.pin_cipher import PinCipher
 from custom_components.salto_ks.keys.writer import Writer, WriteRate
 from simulator import Simulator
-from simulator.world import AccessGroup, Person, SiteUser
+from simulator.world import AccessGroup, LocalTime, Person, Schedule, SiteUser
 from tests.api.accounts import client_of
 
 from .fast_time import FastTime
@@ -56,6 +58,7 @@ from .watch import Cost, measured
 
 IN_A_ROW: Final = 500
 MANY: Final = 10_000
+IN_DEPTH: Final = 1_000
 INSTANCE: Final = "ab12"
 """Of the ledger that a built world belongs to."""
 PER_MINUTE: Final = 120
@@ -66,6 +69,9 @@ FAULTY: Final = 0.01
 _FAULTS_ARMED: Final = IN_A_ROW // 2
 """More than there will be requests for."""
 _NOBODY: Final = By(who="benchmark")
+_ZONE: Final = "Europe/Amsterdam"
+_SECOND: Final = timedelta(seconds=1)
+"""By which the last second that counts is before the end."""
 _FAULTS: Final[tuple[dict[str, Any], ...]] = (
     {"status": 503},
     {"status": 503, "commit": True},
@@ -116,7 +122,6 @@ class PassCosts:
     keys: int
     requests: int
     cost: Cost
-    findings: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +133,8 @@ class KeyCosts:
     tick: float
     """CPU time of looking for what is due among many keys, in seconds."""
     comparison: PassCosts
+    deep: PassCosts
+    """The same of fewer keys, each of which is read as a whole."""
 
 
 async def measure_keys(folder: Path) -> KeyCosts:
@@ -136,7 +143,8 @@ async def measure_keys(folder: Path) -> KeyCosts:
     row = await _measure_row(few)
     ledger = await _measure_ledger(many, build_world(state, doors=12, keys=MANY))
     tick, comparison = await _measure_pass(many, state)
-    return KeyCosts(row=row, ledger=ledger, tick=tick, comparison=comparison)
+    deep = await _measure_deep(_folder(folder, "deep"))
+    return KeyCosts(row=row, ledger=ledger, tick=tick, comparison=comparison, deep=deep)
 
 
 def _folder(parent: Path, name: str) -> Path:
@@ -285,6 +293,9 @@ def build_world(state: Path, *, doors: int, keys: int) -> list[dict[str, Any]]:
     guest_role = world.role(site_id, "site_guest").id
     created = sim.clock.now() - timedelta(days=2)
     locks = [lock.id for lock in world.locks_of(site_id)]
+    window, zone = _stay(), ZoneInfo(_ZONE)
+    starts = LocalTime(window.starts_at.astimezone(zone).replace(tzinfo=None))
+    ends = LocalTime((window.ends_at - _SECOND).astimezone(zone).replace(tzinfo=None))
     found = []
     for number in range(1, keys + 1):
         key_id = KeyId(f"{INSTANCE}-{number}")
@@ -312,10 +323,32 @@ def build_world(state: Path, *, doors: int, keys: int) -> list[dict[str, Any]]:
                 created_at=created,
             )
         )
-        found.append({"user": user.id, "person": person.id, "group": group.id, "lock": lock})
+        schedule = world.insert(
+            Schedule(
+                id=sim.dice.uuid(),  # type: ignore[arg-type] # an id
+                group_id=group.id,
+                start_date=starts,
+                end_date=ends,
+            )
+        )
+        found.append(
+            {
+                "user": user.id,
+                "person": person.id,
+                "group": group.id,
+                "schedule": schedule.id,
+                "lock": lock,
+            }
+        )
     world.sites[site_id].subscribed_user_amount = 2 * keys
     state.write_text(json.dumps(sim.dump()), encoding="utf-8")
     return found
+
+
+def _stay() -> AccessWindow:
+    """Return when the keys of a built world open: neither soon nor at an odd hour."""
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    return AccessWindow(noon + timedelta(days=4), noon + timedelta(days=11))
 
 
 def records_of(
@@ -325,10 +358,9 @@ def records_of(
 
     None of them is so near, or so new, that a comparison would read it as a whole.
     """
-    now = datetime.now().astimezone()
+    now, window = datetime.now(UTC), _stay()
     for number, thing in enumerate(things, start=1):
         doors = frozenset({DoorId(thing["lock"])})
-        window = AccessWindow(now + timedelta(days=3), now + timedelta(days=10))
         yield KeyRecord(
             key_id=ledger.new_key_id(),
             doors=doors,
@@ -344,7 +376,11 @@ def records_of(
             ),
             groups=(
                 DoorGroup(
-                    id=GroupId(thing["group"]), zone="Europe/Amsterdam", doors=doors, member=True
+                    id=GroupId(thing["group"]),
+                    zone=_ZONE,
+                    doors=doors,
+                    times_id=TimesId(thing["schedule"]),
+                    member=True,
                 ),
             ),
             created_at=now - timedelta(days=2),
@@ -366,12 +402,7 @@ async def fill(ledger: Ledger, records: Callable[[], Iterable[KeyRecord]]) -> No
 
 async def _measure_ledger(folder: Path, things: list[dict[str, Any]]) -> LedgerCosts:
     """Write many keys, read them, and change one."""
-    async with _house(folder) as hass:
-        cipher = PinCipher(hass)
-        await cipher.async_load()
-        ledger = Ledger(hass, SiteId("many"), cipher)
-        await ledger.async_load()
-        await fill(ledger, partial(records_of, ledger, cipher, things))
+    await _write_ledger(folder, things)
     async with _house(folder) as hass:
         await PinCipher(hass).async_load()
         gc.collect()
@@ -399,6 +430,16 @@ async def _measure_ledger(folder: Path, things: list[dict[str, Any]]) -> LedgerC
         )
 
 
+async def _write_ledger(folder: Path, things: list[dict[str, Any]]) -> None:
+    """Write the ledger of the keys of a built world."""
+    async with _house(folder) as hass:
+        cipher = PinCipher(hass)
+        await cipher.async_load()
+        ledger = Ledger(hass, SiteId("many"), cipher)
+        await ledger.async_load()
+        await fill(ledger, partial(records_of, ledger, cipher, things))
+
+
 async def _loaded(hass: HomeAssistant) -> Ledger:
     """Read the ledger of many keys."""
     ledger = Ledger(hass, SiteId("many"), PinCipher(hass))
@@ -410,6 +451,23 @@ async def _loaded(hass: HomeAssistant) -> Ledger:
 
 async def _measure_pass(folder: Path, state: Path) -> tuple[float, PassCosts]:
     """Look for what is due when nothing is, and compare many keys with Salto."""
+    async with _comparing(folder, state) as manager:
+        ticks = [await measured(manager.tick()) for _ in range(5)]
+        return max(cost.loop_cpu for cost in ticks), await _compare(manager, MANY, deep=False)
+
+
+async def _measure_deep(folder: Path) -> PassCosts:
+    """Compare some keys with Salto, each as a whole."""
+    state = folder / "world.json"
+    things = build_world(state, doors=12, keys=IN_DEPTH)
+    await _write_ledger(folder, things)
+    async with _comparing(folder, state) as manager:
+        return await _compare(manager, IN_DEPTH, deep=True)
+
+
+@asynccontextmanager
+async def _comparing(folder: Path, state: Path) -> AsyncIterator[KeyManager]:
+    """Run a manager of the keys of a built world that has compared them once."""
     async with (
         simulated(12, state=state) as site,
         _house(folder) as hass,
@@ -420,21 +478,24 @@ async def _measure_pass(folder: Path, state: Path) -> tuple[float, PassCosts]:
         time = FastTime(site.url, session, lambda: False)
         manager = _new_manager(hass, ledger, cipher, session=session, site=site, time=time)
         await manager.tick()
-        ticks = [await measured(manager.tick()) for _ in range(5)]
         await manager.reconcile(dry_run=True)
-        costs = []
-        for _ in range(3):
-            gc.collect()
-            costs.append(await measured(manager.reconcile(dry_run=False)))
-        done = manager.last_pass
-        if done is None:
-            raise RuntimeError("nothing was compared")
-        return max(cost.loop_cpu for cost in ticks), PassCosts(
-            keys=len(ledger.records),
-            requests=done.requests,
-            cost=sorted(costs, key=lambda cost: cost.longest_block)[1],
-            findings=len(done.plan.findings),
-        )
+        yield manager
+
+
+async def _compare(manager: KeyManager, keys: int, *, deep: bool) -> PassCosts:
+    """Compare three times; the costs are those of the one between the others."""
+    costs = []
+    for _ in range(3):
+        gc.collect()
+        costs.append(await measured(manager.reconcile(dry_run=False, deep=deep)))
+    done = manager.last_pass
+    if done is None or done.plan.findings:
+        raise RuntimeError("nothing was compared, or what is the same was found to differ")
+    return PassCosts(
+        keys=keys,
+        requests=done.requests,
+        cost=sorted(costs, key=lambda cost: cost.longest_block)[1],
+    )
 
 
 # Home Assistant and Salto
@@ -501,7 +562,7 @@ def _new_manager(
             sleep=time.sleep,
             monotonic=time.monotonic,
         ),
-        zone_of=lambda _: "Europe/Amsterdam",
+        zone_of=lambda _: _ZONE,
         alias_of=lambda _: "Home Assistant",
         clock=time.now,
     )

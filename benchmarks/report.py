@@ -81,7 +81,7 @@ def render(results: Results) -> str:
 
 def render_keys(keys: KeyCosts) -> str:
     """Write the results about keys."""
-    row, ledger, comparison = keys.row, keys.ledger, keys.comparison
+    row, ledger, comparison, deep = keys.row, keys.ledger, keys.comparison, keys.deep
     rate = row.keys / row.hours
     all_there = row.issued == row.opening == row.keys and row.doubled == 0
     return "\n\n".join(
@@ -143,6 +143,17 @@ def render_keys(keys: KeyCosts) -> str:
                     "… requests",
                     comparison.requests,
                     f"pages: {met(comparison.requests <= _pages_of(comparison.keys))}",
+                ),
+                (
+                    f"Comparing {deep.keys:,} keys in depth: requests for each",
+                    f"{(deep.requests - _pages_of(deep.keys)) / deep.keys:.1f}",
+                    "",
+                ),
+                ("… CPU for each, of all threads", seconds(deep.cost.process_cpu / deep.keys), ""),
+                (
+                    "… longest block",
+                    seconds(deep.cost.longest_block),
+                    _met_block(deep.cost.longest_block),
                 ),
             ),
         )
