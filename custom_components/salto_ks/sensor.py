@@ -181,7 +181,7 @@ UNIT_SENSORS: Final = (
         translation_key="key_state",
         device_class=SensorDeviceClass.ENUM,
         options=[NO_KEY, *(status.value for status in KeyStatus)],
-        value=lambda view: NO_KEY if view.key is None else view.key.status.value,
+        value=lambda view: NO_KEY if view.key_status is None else view.key_status.value,
         attributes=_about_key,
     ),
 )

@@ -16,12 +16,26 @@ from custom_components.salto_ks.domain.desired_keys import (
     DesiredKey,
     desired_key,
     desired_keys,
+    status_for_booking,
 )
 from custom_components.salto_ks.domain.ids import UnitId
-from custom_components.salto_ks.domain.keys import Strategy
+from custom_components.salto_ks.domain.keys import KeyStatus, Strategy
 from custom_components.salto_ks.domain.windows import AccessWindow
 
-from .stays import CABIN, DAY, GATE, HOUR, HUT, MINUTE, NOW, PITCH, STAY, a_booking, a_unit
+from .stays import (
+    CABIN,
+    DAY,
+    GATE,
+    HOUR,
+    HUT,
+    MINUTE,
+    NOW,
+    PITCH,
+    STAY,
+    a_booking,
+    a_record,
+    a_unit,
+)
 
 MARGINS = KeyTemplate(before=30 * MINUTE, after=15 * MINUTE)
 SECOND = timedelta(seconds=1)
@@ -181,3 +195,26 @@ def test_bookings_of_several_units() -> None:
     ]
     keys = desired_keys(bookings, units, NOW)
     assert [(key.unit_id, set(key.doors)) for key in keys] == [(PITCH, {GATE}), (CABIN, {HUT})]
+
+
+@pytest.mark.parametrize(
+    ("status", "by_hand", "before", "after"),
+    [
+        (None, False, KeyStatus.SCHEDULED, None),
+        (KeyStatus.REVOKED, False, KeyStatus.SCHEDULED, KeyStatus.REVOKED),
+        (KeyStatus.REVOKED, True, KeyStatus.REVOKED, KeyStatus.REVOKED),
+        (KeyStatus.FAILED, False, KeyStatus.FAILED, KeyStatus.FAILED),
+        (KeyStatus.SET, False, KeyStatus.SET, KeyStatus.SET),
+        (KeyStatus.REMOVING, False, KeyStatus.REMOVING, KeyStatus.REMOVING),
+    ],
+)
+def test_where_a_key_stands(
+    status: KeyStatus | None, by_hand: bool, before: KeyStatus, after: KeyStatus | None
+) -> None:
+    """A key that waits for its time is scheduled, unless there is another one to tell of."""
+    key = None if status is None else a_record(status=status, by_hand=by_hand)
+    due_at = NOW + DAY - 5 * HOUR
+    later = wanted(unit={"template": KeyTemplate(lead_time=5 * HOUR)})
+    assert status_for_booking(key, later, due_at - SECOND) is before
+    assert status_for_booking(key, later, due_at) is after
+    assert status_for_booking(key, None, NOW) is status

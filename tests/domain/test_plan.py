@@ -263,7 +263,7 @@ def told(made: Plan) -> Told:
         ),
     ],
 )
-@pytest.mark.parametrize("status", [KeyStatus.SET, KeyStatus.UNKNOWN, KeyStatus.CHANGING])
+@pytest.mark.parametrize("status", [KeyStatus.SET, KeyStatus.CHANGING])
 def test_live_key(observed: Observation, findings: Told, status: KeyStatus) -> None:
     """Spares go only where all that the record names is there; the rest is for a person."""
     assert told(world_of(a_record(status=status), observed=observed).plan()) == findings
@@ -285,6 +285,28 @@ def test_key_that_was_never_issued(observed: Observation, findings: Told) -> Non
     assert told(world_of(scheduled, observed=observed).plan()) == findings
 
 
+@pytest.mark.parametrize(
+    "observed",
+    [
+        listing(seen_guest(), seen_guest("g8"), seen_group(), seen_group("a8")),
+        listing(seen_group()),
+        listing(seen_guest(has_seat=False, pin_enabled=False), seen_group("a8")),
+    ],
+)
+def test_key_of_unknown_state(observed: Observation) -> None:
+    """What differs from what the ledger does not know for sure is told, and never mended unasked."""
+    world = world_of(
+        a_record(status=KeyStatus.UNKNOWN),
+        observed=observed,
+        gone=[GuestId("g7")],
+        details={KEY: read(has_pin=False, expires_at=NOW)},
+        repaired=set(Outcome),
+    )
+    known = replace(world, recorded={KEY: a_record()}).plan()
+    assert any(finding.fix for finding in known.findings)
+    assert world.plan().findings == tuple(replace(one, fix=None) for one in known.findings)
+
+
 @pytest.mark.parametrize("has_seat", [True, False])
 def test_suspended_key(has_seat: bool) -> None:
     """A key without a seat on purpose is right; one with a seat has no outcome of its own."""
@@ -294,28 +316,20 @@ def test_suspended_key(has_seat: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("observed", "findings", "detail"),
+    ("observed", "findings"),
     [
-        (listing(), [], []),
-        (LISTED, [("expired_not_removed", "revoke")], ["1 guest, 1 group"]),
-        (
-            listing(seen_guest("g8"), seen_guest("g9")),
-            [("expired_not_removed", "revoke")],
-            ["2 guests"],
-        ),
-        (listing(seen_group()), [("orphan_group", "remove_at_salto")], ["1 group"]),
-        (listing(groups=None), [("not_observable", "report")], [""]),
+        (listing(), []),
+        (LISTED, [("expired_not_removed", "revoke")]),
+        (listing(seen_guest("g8"), seen_guest("g9")), [("expired_not_removed", "revoke")]),
+        (listing(seen_group()), [("orphan_group", "remove_at_salto")]),
+        (listing(groups=None), [("not_observable", "report")]),
     ],
     ids=["nothing", "all", "other guests", "group", "not observable"],
 )
 @pytest.mark.parametrize("status", LEAVING)
-def test_key_that_is_over(
-    status: KeyStatus, observed: Observation, findings: Told, detail: list[str]
-) -> None:
+def test_key_that_is_over(status: KeyStatus, observed: Observation, findings: Told) -> None:
     """What is left of it goes, whoever it is."""
-    made = world_of(a_record(status=status), observed=observed).plan()
-    assert told(made) == findings
-    assert [finding.detail for finding in made.findings] == detail
+    assert told(world_of(a_record(status=status), observed=observed).plan()) == findings
 
 
 @pytest.mark.parametrize("observed", [LISTED, listing(), listing(seen_guest("g8"))])
@@ -372,7 +386,7 @@ def test_others_are_counted() -> None:
     group = seen_group("t", key_id(THEIRS, 7))
     observed = listing(*theirs, group, seen_guest(), seen_group(), unmanaged=3)
     made = world_of(a_record(), observed=observed).plan()
-    told_of = Finding(outcome=Outcome.SECOND_MANAGER, key_id=None, detail="2 keys")
+    told_of = Finding(outcome=Outcome.SECOND_MANAGER, key_id=None)
     assert made == Plan(
         findings=(told_of,), unmanaged=3, foreign=2, highest_number=7, ledger_is_behind=False
     )
@@ -466,6 +480,14 @@ def test_what_is_young_is_no_finding(what: str, status: KeyStatus, observed: Obs
         assert world.to_confirm() == ()
 
 
+@pytest.mark.parametrize("what", ["changed_at", "removed_at"])
+def test_an_instant_far_ahead_proves_no_youth(what: str) -> None:
+    """It was noted while the clock was wrong, and would silence the key for as long."""
+    at: dict[str, Any] = {what: NOW + DAY + MICROSECOND}
+    world = world_of(a_record(**at), observed=listing(seen_group()))
+    assert world.to_confirm() == ("g7",)
+
+
 def test_age_is_half_open() -> None:
     """At the very end of `UNSEEN_FOR` what is listed counts."""
     at = NOW - UNSEEN_FOR
@@ -499,17 +521,6 @@ def test_what_would_be_done_has_a_name() -> None:
     assert Finding(outcome=Outcome.SUSPENDED, key_id=KEY).action == "report"
     for fix in Fix:
         assert Finding(outcome=Outcome.SUSPENDED, key_id=KEY, fix=fix).action == fix.value
-
-
-def test_finding_says_how_much() -> None:
-    """Numbers tell how much there is, and neither a name nor an id does."""
-    observed = listing(
-        seen_guest(), seen_guest("g8"), seen_guest("g9"), *map(seen_group, ("a7", "a8", "a9"))
-    )
-    made = world_of(a_record(), observed=observed).plan()
-    assert [finding.detail for finding in made.findings] == ["2 guests", "2 groups"]
-    lost = world_of(a_record(), observed=listing(seen_guest())).plan()
-    assert [finding.detail for finding in lost.findings] == ["1 group"]
 
 
 def test_what_cannot_be_observed_is_no_discrepancy() -> None:
@@ -591,7 +602,6 @@ def test_key_that_was_read_as_a_whole(seen: ObservedDetails, outcomes: list[str]
     """All that differs is told, and what Salto does not show is never told to be missing."""
     made = world_of(a_record(), details={KEY: seen}).plan()
     assert [finding.outcome.value for finding in made.findings] == outcomes
-    assert made.unread == ("not_observable" in outcomes)
     assert {finding.action for finding in made.findings} <= {"report"}
     repaired = world_of(a_record(), details={KEY: seen}, repaired=set(Outcome)).plan()
     for finding in repaired.findings:
@@ -892,7 +902,7 @@ def agreeing_worlds(draw: st.DrawFn) -> World:
 def is_young(record: KeyRecord) -> bool:
     """Tell whether something happened to a key just now."""
     instants = (record.changed_at, record.removed_at)
-    return any(at is not None and NOW - at < UNSEEN_FOR for at in instants)
+    return any(at is not None and -DAY <= NOW - at < UNSEEN_FOR for at in instants)
 
 
 def applied(world: World, made: Plan) -> World:

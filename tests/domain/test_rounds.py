@@ -41,6 +41,10 @@ PASSED = replace(STARTED, passed_at=NOON + FIRST_AFTER)
         (replace(PASSED, passed_at=NIGHT), NIGHT, False),
         (replace(PASSED, passed_at=NIGHT), NIGHT + DAY - MOMENT, False),
         (replace(PASSED, passed_at=NIGHT), NIGHT + DAY, True),
+        (replace(PASSED, passed_at=NIGHT + MOMENT), NIGHT, True),
+        (replace(PASSED, started_at=NIGHT + DAY, passed_at=None), NIGHT, True),
+        (replace(PASSED, started_at=NIGHT + DAY, passed_at=NIGHT), NIGHT, False),
+        (replace(STARTED, failed_at=NIGHT + DAY), NIGHT, True),
     ],
     ids=[
         "at the start",
@@ -55,6 +59,10 @@ PASSED = replace(STARTED, passed_at=NOON + FIRST_AFTER)
         "had the nightly one",
         "before the next night",
         "the next night",
+        "noted before the clock was set back",
+        "started before the clock was set back",
+        "started before the clock was set back, and compared since",
+        "failed before the clock was set back",
     ],
 )
 def test_when_it_is_due(rounds: Rounds, now: datetime, due: bool) -> None:

@@ -84,6 +84,14 @@ def test_a_window_that_is_over(status: KeyStatus) -> None:
     assert chore_of(key, {}, END) is Chore.END
 
 
+@pytest.mark.parametrize("status", [KeyStatus.UNKNOWN, KeyStatus.SET, KeyStatus.SUSPENDED])
+def test_a_removal_that_was_refused(status: KeyStatus) -> None:
+    """It is tried again in the window, whatever became of the key; then its end comes first."""
+    key = replace(RECORD, status=status, warnings=frozenset({KeyWarning.NOT_REMOVED}))
+    assert chore_of(key, {}, START) is Chore.REVOKE_AGAIN
+    assert chore_of(key, {}, END) is Chore.END
+
+
 @pytest.mark.parametrize("status", sorted(ENDED))
 def test_a_key_that_has_ended(status: KeyStatus) -> None:
     """A key that has ended needs nothing any more."""

@@ -441,6 +441,20 @@ async def test_key_that_is_missing(
     assert state(hass, unit_id, "key_state") == "none"
 
 
+async def test_key_that_waits_for_its_time(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, entry: Entry
+) -> None:
+    """A key that is to be issued the lead time before the arrival is shown as scheduled till then."""
+    unit_id = await make_unit(hass, entry, {"keys": {"lead_hours": 3}}, mode="both")
+    assert state(hass, unit_id, "key_state") == "none"
+    await book(hass, entry)
+    await settle(hass, freezer)
+    assert state(hass, unit_id, "key_state") == "scheduled"
+    await go_to(hass, freezer, ARRIVAL - 3 * HOUR)
+    await settle(hass, freezer)
+    assert state(hass, unit_id, "key_state") == "set"
+
+
 async def test_key_that_is_suspended(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, entry: Entry, unit_id: str
 ) -> None:

@@ -21,7 +21,7 @@ from custom_components.salto_ks.api.exceptions import (
 )
 from custom_components.salto_ks.domain.ids import DoorId, group_name, number_of
 from custom_components.salto_ks.domain.key_requests import KeyChange, KeyRefusal
-from custom_components.salto_ks.domain.keys import KeyProblem, KeyStatus
+from custom_components.salto_ks.domain.keys import KeyProblem, KeyStatus, KeyWarning
 from custom_components.salto_ks.keys.manager import (
     AT_ONCE,
     HandedOut,
@@ -638,6 +638,54 @@ async def test_a_removal_that_is_refused_halfway(office: Office) -> None:
     await office.passes(A_MOMENT)
     assert office.record(key).status is KeyStatus.REVOKED
     await office.assert_agreed()
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+async def test_a_removal_by_hand_that_is_refused_is_tried_hourly(
+    office: Office, *, restarted: bool
+) -> None:
+    """Taken back means taken back: long before the end of the window, also over a start."""
+    key = await office.issue(lasts=2 * DAY)
+    broken(office, "DELETE", status=403, body=NO_RIGHT)
+    assert isinstance(await outcome_of(revoke(office, key)), KeyFailedError)
+    assert office.record(key).warnings == {KeyWarning.NOT_REMOVED}
+    fault = office.desk.sim.faults.pending[0]
+    before = office.desk.sim.faults.hits(fault)
+    await office.passes(58 * MINUTE, every=MINUTE)
+    assert office.desk.sim.faults.hits(fault) == before
+    await office.passes(10 * MINUTE)
+    assert office.desk.sim.faults.hits(fault) > before
+    assert office.opens(key, at=key.record.window.starts_at)
+    mended(office)
+    if restarted:
+        await office.restart()
+    await office.passes(HOUR, every=MINUTE)
+    record = office.record(key)
+    assert (record.status, record.warnings) == (KeyStatus.REVOKED, frozenset())
+    assert record.by_hand
+    assert office.told(key)[1:] == [
+        "key_failed forbidden",
+        "key_changed removing",
+        "key_revoked",
+    ]
+    assert await office.actions(key) == [
+        "issue: done",
+        "revoke: failed: forbidden",
+        "revoke: failed: forbidden",
+        "revoke: done",
+        "revoked: no door knows it any more",
+    ]
+
+
+async def test_a_refused_removal_that_is_thought_better_of(office: Office) -> None:
+    """A key that somebody makes anew after its removal was refused is kept."""
+    key = await office.issue(lasts=2 * DAY)
+    broken(office, "DELETE", "/users", status=400, body=REFUSAL)
+    assert isinstance(await outcome_of(revoke(office, key)), KeyFailedError)
+    mended(office)
+    new = await office.manager.reissue(key.record.key_id, RECEPTION)
+    await office.passes(2 * HOUR, every=MINUTE)
+    assert (office.record(new).status, office.record(new).warnings) == (KeyStatus.SET, frozenset())
 
 
 async def test_a_suspended_key_of_unknown_state_is_mended_by_a_new_one(office: Office) -> None:

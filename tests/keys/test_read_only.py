@@ -1,10 +1,12 @@
 """When ledger or clock may be wrong: nothing is done by itself until they are found right."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 import shutil
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -12,6 +14,7 @@ from homeassistant.core import HomeAssistant
 import pytest
 
 from custom_components.salto_ks.domain.fixes import Fix
+from custom_components.salto_ks.domain.ids import BookingId
 from custom_components.salto_ks.domain.key_requests import (
     By,
     KeyChange,
@@ -23,16 +26,21 @@ from custom_components.salto_ks.domain.outcomes import Outcome
 from custom_components.salto_ks.domain.read_only import ReadOnly
 from custom_components.salto_ks.keys.audit_log import AuditQuery
 from custom_components.salto_ks.keys.manager import HandedOut, KeyPendingError, KeyRules
+from custom_components.salto_ks.keys.provider import KeyFailedError
 from simulator import Fault
 from tests.ha.files import hass_config_dir, hass_storage
 
 from .desk import HOUR, MINUTE
 from .ledgers import folder_of, no_room
 from .offices import A_MOMENT, INSIDE_ONLY, RECEPTION, TICK, Office, office_of, outcome_of
-from .test_manager import DAY, DOWN
+from .test_manager import DAY, DOWN, NO_RIGHT
+from .test_manager_upkeep import spare_guest
 
 __all__ = ["hass_config_dir", "hass_storage"]
 
+NO_LISTING: dict[str, Any] = {"method": "GET", "route": "/users", "status": 503, "count": None}
+SECOND = timedelta(seconds=1)
+LISTING = ["GET /users", "GET /access_groups"]
 BY_ITSELF = By(who="", reason="a booking asks for it")
 
 
@@ -218,6 +226,192 @@ async def test_a_disk_that_does_not_take_it(
     assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
 
 
+async def extended_since(office: Office, tmp_path: Path) -> HandedOut:
+    """Restore a backup of before a stay was made longer; it is over by what the backup says."""
+    key = await office.issue(booking="b1")
+    folder, backup = folder_of(office.hass, office.desk.site_id), tmp_path / "backup"
+    shutil.copytree(folder, backup)
+    longer = KeyChange(ends_at=key.record.window.ends_at + DAY)
+    await office.manager.change(key.record.key_id, longer, RECEPTION)
+    await office.issue(booking="b2", starts_at=office.opened_at + DAY)
+    await office.passes(2 * A_MOMENT)
+    await office.manager.close()
+    shutil.rmtree(folder)
+    shutil.copytree(backup, folder)
+    office.desk.sim.clock.set(key.record.window.ends_at + MINUTE)
+    await office.restart()
+    return key
+
+
+async def test_the_first_minutes_after_a_backup_was_restored(
+    office: Office, tmp_path: Path
+) -> None:
+    """A stay that was made longer since is not taken for over, from the first second on."""
+    key = await extended_since(office, tmp_path)
+    await office.passes(A_MOMENT)
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+    assert office.record(key).status is KeyStatus.SET
+    assert office.opens(key)
+
+
+async def test_salto_is_down_after_a_backup_was_restored(office: Office, tmp_path: Path) -> None:
+    """Nothing is begun by itself before Salto has answered, however long that takes."""
+    key = await extended_since(office, tmp_path)
+    office.desk.sim.faults.add(Fault(**DOWN))
+    await office.passes(2 * A_MOMENT)
+    assert office.manager.read_only is None
+    office.desk.sim.faults.clear()
+    await office.passes(A_MOMENT)
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+    assert office.opens(key)
+
+
+async def test_an_old_step_is_not_carried_on_for_somebody(office: Office, tmp_path: Path) -> None:
+    """What a backup says was begun is looked into before it is done with what is asked for now."""
+    key = await office.issue(booking="b1")
+    folder, backup = folder_of(office.hass, office.desk.site_id), tmp_path / "backup"
+    fault = Fault(method="PUT", route="/pin", status=503, count=None)
+    office.desk.sim.faults.add(fault)
+    assert isinstance(
+        await outcome_of(office.manager.rotate(key.record.key_id, RECEPTION)), KeyPendingError
+    )
+    office.desk.sim.faults.clear()
+    shutil.copytree(folder, backup)
+    await office.issue(booking="b2")
+    await office.passes(A_MOMENT)
+    pin = (await office.manager.reveal(key.record.key_id, RECEPTION)).keypad_pin
+    await office.manager.close()
+    shutil.rmtree(folder)
+    shutil.copytree(backup, folder)
+    await office.restart()
+    office.desk.sim.faults.add(Fault(**DOWN))
+    pending = await outcome_of(office.manager.reveal(key.record.key_id, RECEPTION))
+    assert isinstance(pending, KeyPendingError)
+    office.desk.sim.faults.clear()
+    refused = await outcome_of(office.manager.reveal(key.record.key_id, RECEPTION))
+    assert isinstance(refused, KeyRefusedError)
+    assert refused.reason is KeyRefusal.READ_ONLY
+    assert pin is not None
+    with office.desk.aside():
+        assert office.desk.opens(office.desk.doors[0], pin, key.record.window.starts_at)
+
+
+# The first minutes after a start
+
+
+async def over_at_the_start(office: Office) -> HandedOut:
+    """Start anew after the window of a key is over."""
+    key = await office.issue(booking="b1")
+    await office.manager.close()
+    office.desk.sim.clock.set(key.record.window.ends_at + MINUTE)
+    await office.restart()
+    return key
+
+
+async def test_a_check_out_at_a_start(office: Office) -> None:
+    """It waits for a listing of Salto, and for no tick more."""
+    key = await over_at_the_start(office)
+    await office.tick()
+    assert office.record(key).status is KeyStatus.REMOVING
+
+
+async def test_an_end_while_salto_is_listed_first(office: Office) -> None:
+    """Nothing is begun by a listing that comes when the site is being unloaded."""
+    key = await over_at_the_start(office)
+    office.desk.sim.faults.add(Fault(method="GET", route="/access_groups", latency=0.3))
+    await office.manager.tick()
+    await office.manager.close()
+    await office.settled()
+    assert office.ledger.intents == {}
+    assert office.ledger.records[key.record.key_id].status is KeyStatus.SET
+
+
+async def test_nothing_is_listed_while_nothing_is_due(office: Office) -> None:
+    """A start costs no listing of its own; with something due it costs one."""
+    key = await office.issue(booking="b1")
+    await office.restart()
+    assert await office.desk.calls(office.passes(MINUTE)) == []
+    office.desk.sim.clock.set(key.record.window.ends_at)
+    calls = [*dict.fromkeys(await office.desk.calls(office.passes(MINUTE)))]
+    assert calls[:2] == LISTING
+    assert calls[2].startswith("DELETE /users")
+
+
+async def test_keys_that_are_asked_for_at_once_after_a_start(office: Office) -> None:
+    """Numbers that are taken are looked for once for all of them."""
+    work = (office.issue(booking=f"b{number}") for number in range(5))
+    calls = await office.desk.calls(asyncio.gather(*work))
+    assert calls.count("GET /access_groups") == 1
+
+
+async def test_a_listing_that_fails_does_so_for_all_who_wait(office: Office) -> None:
+    """They ask once, and whoever asks later asks anew."""
+    fault = Fault(method="GET", route="/users", status=403, body=NO_RIGHT, count=None)
+    office.desk.sim.faults.add(fault)
+    compared = (outcome_of(office.manager.reconcile(dry_run=True)) for _ in range(2))
+    issued = (outcome_of(office.issue(booking=f"b{number}")) for number in range(20))
+    outcomes = await asyncio.gather(*compared, *issued)
+    assert {type(outcome) for outcome in outcomes} == {KeyFailedError}
+    hits = office.desk.sim.faults.hits(fault)
+    assert hits < 10
+    assert isinstance(await outcome_of(office.issue(booking="b20")), KeyFailedError)
+    assert office.desk.sim.faults.hits(fault) == hits + 1
+    assert office.ledger.intents == {}
+
+
+async def test_salto_is_down_at_a_start(office: Office) -> None:
+    """It is asked once a minute, and what is due is begun as soon as it answers."""
+    key = await over_at_the_start(office)
+    fault = Fault(**DOWN)
+    office.desk.sim.faults.add(fault)
+    await office.passes(4 * MINUTE)
+    assert office.ledger.intents == {}
+    assert office.desk.sim.faults.hits(fault) <= 5 * 5
+    office.desk.sim.faults.clear()
+    await office.passes(80 * SECOND)
+    assert office.record(key).status is KeyStatus.REMOVING
+
+
+async def test_listings_alone_fail_after_a_start(office: Office) -> None:
+    """A guest is let out all the same, once that was waited for some minutes."""
+    key = await office.issue(strategy=Strategy.MEMBERSHIP)
+    await office.comes(key.record.window.starts_at)
+    assert office.opens(key)
+    await office.manager.close()
+    office.desk.sim.clock.set(key.record.window.ends_at + MINUTE)
+    await office.restart()
+    office.desk.sim.faults.add(Fault(**NO_LISTING))
+    await office.passes(3 * MINUTE)
+    assert office.opens(key)
+    await office.passes(4 * MINUTE)
+    assert not office.opens(key)
+
+
+async def test_a_login_that_is_refused_at_a_start(office: Office) -> None:
+    """A person is asked for another one, as for any other work."""
+    sim = office.desk.sim
+    key = await over_at_the_start(office)
+    password, sim.account.password = sim.account.password, "another"
+    sim.revoke_tokens()
+    await office.tick()
+    assert office.logins_refused == 1
+    sim.account.password = password
+    await office.passes(2 * MINUTE)
+    assert office.record(key).status is KeyStatus.REMOVING
+
+
+async def test_what_a_person_asks_for_waits_for_no_listing(office: Office) -> None:
+    """It is tried again though Salto cannot be listed."""
+    key = await over_at_the_start(office)
+    new = await office.issue(booking="b2", starts_at=office.desk.sim.clock.now())
+    await office.restart()
+    office.desk.sim.faults.add(Fault(**NO_LISTING))
+    pending = await outcome_of(office.manager.revoke(new.record.key_id, RECEPTION))
+    assert isinstance(pending, KeyPendingError)
+    assert not office.opens(new)
+    assert office.record(key).status is KeyStatus.SET
+
+
 # A clock that jumps
 
 
@@ -238,6 +432,50 @@ async def test_a_clock_that_was_set(
         "ended by : found by a comparison with Salto",
     ]
     assert office.record(key).status is KeyStatus.SET
+
+
+async def test_what_waits_when_the_clock_is_set_back(office: Office) -> None:
+    """It waits no longer than it would have: what was put off goes on."""
+    await office.issue(starts_at=office.opened_at + 5 * DAY)
+    await office.tick()
+    office.desk.sim.faults.add(Fault(**DOWN))
+    assert isinstance(await outcome_of(office.issue(booking="b1")), KeyPendingError)
+    office.desk.sim.faults.clear()
+    set_clock(office, -3 * DAY)
+    await office.passes(3 * MINUTE)
+    assert office.manager.read_only is None
+    assert office.ledger.intents == {}
+    assert [key.status for key in office.manager.keys(booking_id=BookingId("b1"))] == [
+        KeyStatus.SET
+    ]
+
+
+async def test_what_was_changed_before_the_clock_was_set_back(office: Office) -> None:
+    """It is not young until that time comes again: what differs is told."""
+    key = await office.issue(booking="b1", starts_at=office.opened_at + 3 * DAY)
+    await office.tick()
+    set_clock(office, -30 * DAY)
+    await office.passes(A_MOMENT)
+    assert office.manager.read_only is None
+    assert key.record.guest is not None
+    office.desk.sim.set("user", key.record.guest.id, subscription_state="suspended")
+    assert await office.findings() == ["suspended: report"]
+
+
+async def test_spares_are_looked_for_after_the_clock_was_set_back(office: Office) -> None:
+    """What a listing shows only later is removed when it does, by the clock that counts now."""
+    lost = Fault(method="POST", route="/guests", status=503, commit=True)
+    office.desk.sim.faults.add(lost)
+    key = await office.issue(booking="b1")
+    await office.tick()
+    set_clock(office, -3 * DAY)
+    await office.passes(3 * MINUTE)
+    assert office.manager.read_only is None
+    spare = spare_guest(office, key)
+    await office.tick()
+    assert spare in office.marked()
+    await office.passes(A_MOMENT)
+    assert spare not in office.marked()
 
 
 @pytest.mark.parametrize(

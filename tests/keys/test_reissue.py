@@ -63,6 +63,39 @@ async def test_with_and_without_a_seat(office: Office, seats: int) -> None:
     await office.assert_agreed()
 
 
+@pytest.mark.parametrize("route", ["/v1.2/sites/{site}", "/guests"])
+async def test_an_interrupted_one_leaves_the_old_key(office: Office, route: str) -> None:
+    """That Salto did not answer says nothing about seats: the old one goes last all the same."""
+    key = await office.issue(booking="b1")
+    office.desk.sim.faults.add(Fault(route=route, status=503, count=None, commit=True))
+    pending = await outcome_of(office.manager.reissue(key.record.key_id, RECEPTION))
+    assert isinstance(pending, KeyPendingError)
+    assert office.edges(key) == INSIDE_ONLY
+    office.desk.sim.faults.clear()
+    office.desk.sim.faults.add(
+        Fault(method="POST", route="/guests", status=400, body=REFUSAL, count=1)
+    )
+    await office.passes(2 * MINUTE)
+    assert office.ledger.intents == {}
+    assert office.record(key).errors == {KeyProblem.REFUSED}
+    assert office.edges(key) == INSIDE_ONLY
+    await office.passes(2 * UNSEEN_FOR)
+    await office.assert_agreed()
+
+
+async def test_groups_side_by_side_have_names_of_their_own(office: Office) -> None:
+    """Whoever looks at Salto, or Salto itself, can tell an old group from the new one."""
+    key = await office.issue(booking="b1")
+    for number in range(2, 5):
+        office.desk.sim.faults.add(
+            Fault(method="DELETE", route="/access_groups/{group}", status=403, body=NO_RIGHT)
+        )
+        await office.manager.reissue(key.record.key_id, RECEPTION)
+        names = {group.customer_reference for group in office.desk.groups(key.record)}
+        assert len(names) == min(number, 2)
+        await office.passes(UNSEEN_FOR + MINUTE)
+
+
 async def test_an_old_guest_that_does_not_go(
     office: Office, caplog: pytest.LogCaptureFixture
 ) -> None:

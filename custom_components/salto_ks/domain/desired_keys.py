@@ -8,7 +8,7 @@ from typing import Final
 from .bookings import EXPECTED, Booking, BookingStatus, Unit
 from .ids import BookingId, DoorId, UnitId
 from .key_requests import KeyRequest
-from .keys import OnRemoval, Strategy
+from .keys import KeyRecord, KeyStatus, OnRemoval, Strategy
 from .windows import AccessWindow
 
 HEAD_START: Final = timedelta(minutes=15)
@@ -96,3 +96,19 @@ def desired_keys(
         if (unit := units.get(booking.unit_id)) is not None
     )
     return tuple(key for key in keys if key is not None)
+
+
+def status_for_booking(
+    key: KeyRecord | None, wanted: DesiredKey | None, now: datetime
+) -> KeyStatus | None:
+    """Return where the key of a booking stands: the one it has or had, else the one it wants.
+
+    One that is to be issued later is scheduled, also where another was taken back before. None
+    where there is none, and none that waits for its time.
+    """
+    is_taken_back = key is not None and key.status is KeyStatus.REVOKED and not key.by_hand
+    if key is not None and not is_taken_back:
+        return key.status
+    if wanted is not None and not wanted.is_due(now):
+        return KeyStatus.SCHEDULED
+    return None if key is None else key.status

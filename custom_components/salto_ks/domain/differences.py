@@ -7,12 +7,25 @@ of it. What Salto does not show differs in nothing.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
+from typing import Final
 
 from .ids import DoorId
 from .keys import DoorGroup, KeyRecord, KeyStatus, KeyWarning, Strategy
 from .observed import ObservedDetails, ObservedGroupDetails, ObservedTimes
 from .outcomes import Outcome
 from .windows import AccessWindow, on_wall_clock, zone_named
+
+IN_DETAILS: Final = frozenset(
+    {
+        Outcome.PIN_MISSING,
+        Outcome.EXPIRY_DIFFERS,
+        Outcome.MEMBER_MISSING,
+        Outcome.DOORS_DIFFER,
+        Outcome.GROUP_WITHOUT_SCHEDULE,
+        Outcome.WINDOW_DIFFERS,
+    }
+)
+"""What only a key that was read as a whole can show, and no listing."""
 
 
 def differences(record: KeyRecord, details: ObservedDetails) -> Iterator[Outcome]:

@@ -33,7 +33,10 @@ def marker(key: KeyId) -> str:
 
 
 def group_name(key: KeyId, part: int) -> str:
-    """Return the name of one of a key's groups; there is one for each time zone."""
+    """Return the name of one of a key's groups; there is one for each time zone.
+
+    Those of a new key are numbered from 1 on, later ones by the clock.
+    """
     return f"{marker(key)}.{part}"
 
 

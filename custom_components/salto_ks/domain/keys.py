@@ -12,7 +12,7 @@ class KeyStatus(StrEnum):
     """Where a key stands."""
 
     SCHEDULED = "scheduled"
-    """Wanted, and not due yet."""
+    """Wanted by a booking, and not due yet: only shown, as no record has it."""
     SETTING = "setting"
     SET = "set"
     """Accepted by Salto and read back."""
@@ -59,6 +59,10 @@ class KeyWarning(StrEnum):
     """Salto did not take the later end of the guest; the key has to be issued anew in time."""
     NOT_OBSERVABLE = "not_observable"
     """Part of the key could not be read back, because Salto does not offer it."""
+    NOT_REMOVED = "not_removed"
+    """Salto has refused to take the key back; that is tried again until it is done."""
+    MODIFIED_OUTSIDE = "modified_outside"
+    """Somebody has changed the key at Salto, as the last look at all of it has shown."""
 
 
 class Strategy(StrEnum):

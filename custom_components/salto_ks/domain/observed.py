@@ -11,6 +11,10 @@ UNSEEN_FOR: Final = timedelta(minutes=5)
 """How long something new may be missing from listings. Only then does a listing without it mean
 that it does not exist. What was removed may still be in them for as long."""
 
+WRONG_AHEAD: Final = timedelta(days=1)
+"""An instant that is farther ahead than this was noted while the clock was wrong, and tells nothing.
+Of one that is nearer nobody knows how long ago that was."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedGuest:
@@ -96,3 +100,8 @@ class ObservedDetails:
         return self.has_pin is not None and all(
             group is None or group.is_whole for group in self.groups.values()
         )
+
+
+def may_be_unseen(done_at: datetime, now: datetime) -> bool:
+    """Tell whether listings may not show yet what was done at an instant."""
+    return -WRONG_AHEAD <= now - done_at < UNSEEN_FOR

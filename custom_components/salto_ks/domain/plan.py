@@ -21,11 +21,11 @@ from .fixes import BY_DEFAULT, Fix, fixes_of
 from .ids import INSTANCE_LENGTH, GroupId, GuestId, KeyId, instance_of, number_of
 from .keys import KeyRecord, KeyStatus
 from .observed import (
-    UNSEEN_FOR,
     Observation,
     ObservedDetails,
     ObservedGroup,
     ObservedGuest,
+    may_be_unseen,
 )
 from .outcomes import Outcome
 
@@ -64,8 +64,6 @@ class Finding:
     """None for what is about the site."""
     fix: Fix | None = None
     """What would be done by itself; None where a person has to decide."""
-    detail: str = ""
-    """How much was found; numbers only, so never a secret and never personal."""
 
     @property
     def action(self) -> str:
@@ -83,8 +81,6 @@ class Plan:
     """Users without a marker."""
     foreign: int
     """Keys of another Home Assistant, or what looks like them; counted, never touched."""
-    unread: int = 0
-    """Keys of which a part was asked for and could not be read."""
     highest_number: int
     """The highest number of ours that was seen, which no new key may get; 0 when there is none."""
     ledger_is_behind: bool
@@ -224,18 +220,20 @@ def plan(
         )
         record = recorded.get(key)
         if record is None:
-            found[key] = [judge.all_of(Outcome.UNKNOWN_AT_SALTO, key, seen)]
+            found[key] = [judge.finding(Outcome.UNKNOWN_AT_SALTO, key)]
         elif not is_young(record, now):
             found[key] = sorted(_of_record(record, seen, denied, judge, now), key=_rank)
     ordered = sorted((key for key in found if found[key]), key=_place)
     findings = [finding for key in ordered for finding in found[key]]
-    unread = sum(key in found and not one.is_whole for key, one in details.items())
-    others = sum(instance_of(key) != instance for key in marked)
+    if any(instance_of(key) != instance for key in marked):
+        findings.append(Finding(outcome=Outcome.SECOND_MANAGER, key_id=None))
+    is_unread = any(key in found and not one.is_whole for key, one in details.items())
+    if is_unread or observed.groups is None:
+        findings.append(Finding(outcome=Outcome.NOT_OBSERVABLE, key_id=None))
     return Plan(
-        findings=(*findings, *_of_site(others, unread, lists_groups=observed.groups is not None)),
+        findings=tuple(findings),
         unmanaged=observed.unmanaged,
         foreign=len(marked - ours),
-        unread=unread,
         highest_number=highest,
         ledger_is_behind=is_behind,
     )
@@ -258,18 +256,11 @@ class _Judge:
 
     repaired: Set[Outcome]
 
-    def finding(
-        self, outcome: Outcome, key: KeyId, detail: str = "", *, is_certain: bool = True
-    ) -> Finding:
+    def finding(self, outcome: Outcome, key: KeyId, *, is_certain: bool = True) -> Finding:
         """Make a finding; what is not certain is left to a person."""
         by_itself = is_certain and outcome in self.repaired
         fix = fixes_of(outcome)[0] if by_itself else None
-        return Finding(outcome=outcome, key_id=key, fix=fix, detail=detail)
-
-    def all_of(self, outcome: Outcome, key: KeyId, seen: _Seen) -> Finding:
-        """Make a finding about all that carries a key's marker."""
-        detail = _count(guests=len({guest.id for guest in seen.guests}), groups=len(seen.groups))
-        return self.finding(outcome, key, detail)
+        return Finding(outcome=outcome, key_id=key, fix=fix)
 
 
 def _of_record(
@@ -278,17 +269,20 @@ def _of_record(
     """Find what differs from a record.
 
     Of a key that is over only that is told: whether it would still open something matters no more.
+    What differs from one of which the ledger itself does not know all is for a person: it may be
+    the ledger that is wrong.
     """
     key = record.key_id
     if not _is_wanted(record):
         if seen.guests:
-            yield judge.all_of(Outcome.EXPIRED_NOT_REMOVED, key, seen)
+            yield judge.finding(Outcome.EXPIRED_NOT_REMOVED, key)
         elif seen.groups:
-            yield judge.all_of(Outcome.ORPHAN_GROUP, key, seen)
+            yield judge.finding(Outcome.ORPHAN_GROUP, key)
     elif record.window.is_over(now):
-        yield judge.all_of(Outcome.EXPIRED_NOT_REMOVED, key, seen)
+        yield judge.finding(Outcome.EXPIRED_NOT_REMOVED, key)
     else:
-        yield from _of_live(record, seen, gone, judge)
+        is_known = record.status is not KeyStatus.UNKNOWN
+        yield from _of_live(record, seen, gone, judge if is_known else _Judge(frozenset()))
 
 
 def _of_live(
@@ -314,12 +308,11 @@ def _of_live(
         yield judge.finding(Outcome.MISSING_AT_SALTO, key, is_certain=is_certain)
     if others:
         outcome = Outcome.UNKNOWN_AT_SALTO if own is None else Outcome.DUPLICATE_AT_SALTO
-        yield judge.finding(outcome, key, _count(guests=len(others)), is_certain=is_whole)
+        yield judge.finding(outcome, key, is_certain=is_whole)
     if lost:
-        yield judge.finding(Outcome.GROUP_MISSING, key, _count(groups=len(lost)))
+        yield judge.finding(Outcome.GROUP_MISSING, key)
     if spare_groups:
-        count = _count(groups=len(spare_groups))
-        yield judge.finding(Outcome.ORPHAN_GROUP, key, count, is_certain=is_whole)
+        yield judge.finding(Outcome.ORPHAN_GROUP, key, is_certain=is_whole)
     for outcome in _of_guest(record, own, seen.details):
         yield judge.finding(outcome, key)
 
@@ -342,14 +335,6 @@ def _of_guest(
         yield from dict.fromkeys(differences(record, details))
 
 
-def _of_site(others: int, unread: int, *, lists_groups: bool) -> Iterator[Finding]:
-    """Find what is to be told about the site."""
-    if others:
-        yield Finding(outcome=Outcome.SECOND_MANAGER, key_id=None, detail=_count(keys=others))
-    if unread or not lists_groups:
-        yield Finding(outcome=Outcome.NOT_OBSERVABLE, key_id=None, detail=_count(keys=unread))
-
-
 def _rank(finding: Finding) -> int:
     """Return what findings of one key are sorted by."""
     return _RANKS[finding.outcome]
@@ -367,7 +352,7 @@ def _is_wanted(record: KeyRecord) -> bool:
 
 def is_young(record: KeyRecord, now: datetime) -> bool:
     """Tell whether listings may not show yet what was last done to a key."""
-    return now - max(record.changed_at, record.removed_at or record.changed_at) < UNSEEN_FOR
+    return may_be_unseen(max(record.changed_at, record.removed_at or record.changed_at), now)
 
 
 def _is_ours(key: KeyId, instance: str) -> bool:
@@ -398,9 +383,3 @@ def _is_due(record: KeyRecord, since: datetime, now: datetime) -> bool:
     window = record.window
     ends = (abs(window.starts_at - now), abs(window.ends_at - now))
     return min(ends) <= DUE_WITHIN or record.changed_at > since
-
-
-def _count(*, guests: int = 0, groups: int = 0, keys: int = 0) -> str:
-    """Say how many there are."""
-    parts = ((guests, "guest"), (groups, "group"), (keys, "key"))
-    return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in parts if n)

@@ -30,11 +30,17 @@ class Rounds:
     """When the last one has failed, if none has come to its end since."""
 
     def is_due(self, zone: tzinfo, now: datetime) -> bool:
-        """Tell whether to compare now."""
-        if self.failed_at is not None and now - self.failed_at < AGAIN_AFTER:
+        """Tell whether to compare now.
+
+        What lies in the future was noted before the clock was set back, and is not gone by.
+        """
+        if self.failed_at is not None and timedelta() <= now - self.failed_at < AGAIN_AFTER:
             return False
-        due_at = max(self.started_at + FIRST_AFTER, last_daily(self.at, zone, now))
-        return due_at <= now and (self.passed_at is None or self.passed_at < due_at)
+        due_at = last_daily(self.at, zone, now)
+        if self.started_at <= now:
+            due_at = max(self.started_at + FIRST_AFTER, due_at)
+        has_passed = self.passed_at is not None and due_at <= self.passed_at <= now
+        return due_at <= now and not has_passed
 
     def overdue_since(self, now: datetime) -> datetime | None:
         """Return when the last one was, or the start, if that is too long ago to rely on."""

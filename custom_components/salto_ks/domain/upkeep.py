@@ -31,6 +31,8 @@ class Chore(Enum):
     """Every door has heard that it is gone."""
     JOIN = auto()
     LEAVE = auto()
+    REVOKE_AGAIN = auto()
+    """It was to be taken back before its end, and Salto has refused that."""
     REISSUE = auto()
     """Its guest ends before its window, and Salto did not take a later end."""
 
@@ -45,8 +47,13 @@ def chore_of(
         return Chore.CONFIRM_REMOVED if is_gone_everywhere(record, facts) else None
     if record.window.is_over(now):
         return Chore.END
-    if record.status is not KeyStatus.SET:
-        return None
+    if KeyWarning.NOT_REMOVED in record.warnings:
+        return Chore.REVOKE_AGAIN
+    return _of_set(record, now) if record.status is KeyStatus.SET else None
+
+
+def _of_set(record: KeyRecord, now: datetime) -> Chore | None:
+    """Return what a key in force needs now."""
     if record.strategy is Strategy.MEMBERSHIP:
         wanted = record.window.holds(now)
         if any(group.member is not wanted for group in record.groups):

@@ -92,23 +92,22 @@ class Groups:
         progress.note_group(replace(group, member=False))
 
     async def move(
-        self, progress: Progress, wanted: tuple[Part, ...], *, joined: bool
+        self, progress: Progress, wanted: tuple[Part, ...], *, joined: bool, first_number: int
     ) -> frozenset[GroupId]:
         """Bring doors and schedules to what is wanted; return the groups that make up the key now.
 
-        What vanished at Salto is made anew, and so is the group of a new time zone. The guest is
-        let in before any old group goes, so that no door closes on the way; `keep_only` follows.
+        What vanished at Salto is made anew, and so is the group of a new time zone; such groups are
+        numbered from `first_number` on. The guest is let in before any old group goes, so that no
+        door closes on the way; `keep_only` follows.
         """
         parts = {part.zone: part for part in wanted}
-        number = len(progress.record.groups)
         kept: set[GroupId] = set()
         for group in progress.record.groups:
             part = parts.get(group.zone)
             if part is not None and await self._move_in_place(progress, group, part):
                 kept.add(group.id)
                 del parts[group.zone]
-        for part in parts.values():
-            number += 1
+        for number, part in enumerate(parts.values(), start=first_number):
             kept.add((await self.make(progress, number, part)).id)
         if joined:
             for group in progress.record.groups:

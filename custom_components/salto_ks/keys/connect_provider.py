@@ -84,8 +84,11 @@ class ConnectProvider:
         wanted = parts(record, self._zone_of)
         name = self._alias_of(record)
         progress = Progress(replace(record, guest=None, groups=(), warnings=frozenset()))
+        first_number = self._number_beside() if record.groups else 1
         try:
-            keypad_pin = await self._make(progress, wanted, name, choose_pin)
+            keypad_pin = await self._make(
+                progress, wanted, name, choose_pin, first_number=first_number
+            )
             progress.warn(*await self._read_back.settle(progress.record))
         except KeyFailedError as err:
             await self._take_back(progress)
@@ -253,9 +256,11 @@ class ConnectProvider:
         wanted: tuple[Part, ...],
         name: str,
         choose_pin: ChoosePin | None,
+        *,
+        first_number: int,
     ) -> str:
         """Make groups, guest and PIN, noting each as soon as it is there; return the PIN."""
-        for number, part in enumerate(wanted, start=1):
+        for number, part in enumerate(wanted, start=first_number):
             await self._groups.make(progress, number, part)
         await self._guests.make(progress, name)
         await self._guests.allow_pin(progress)
@@ -264,6 +269,13 @@ class ConnectProvider:
                 await self._groups.join(progress, group)
         guest = guest_of(progress.record)
         return await self._pins.give(guest.id, choose_pin, since=progress.since)
+
+    def _number_beside(self) -> int:
+        """Return a number for a group beside others of its key, so that none has its name.
+
+        Whether Salto takes two groups of one name is not known (UNK).
+        """
+        return int(self._clock().timestamp())
 
     async def _move(
         self,
@@ -296,7 +308,9 @@ class ConnectProvider:
         if {group.zone for group in groups} != {part.zone for part in wanted}:
             await self.remove_spares(progress.record)
         joined = strategy is Strategy.SCHEDULE or any(group.member for group in groups)
-        kept = await self._groups.move(progress, wanted, joined=joined)
+        kept = await self._groups.move(
+            progress, wanted, joined=joined, first_number=self._number_beside()
+        )
         now = tuple(group for group in progress.record.groups if group.id in kept)
         progress.warn(*await self._read_back.settle(replace(progress.record, groups=now), but=but))
         await self._groups.keep_only(progress, kept)

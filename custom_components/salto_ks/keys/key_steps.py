@@ -16,7 +16,7 @@ from ..domain.ids import KeyId
 from ..domain.intents import Intent, IntentKind
 from ..domain.key_requests import By
 from ..domain.keys import ENDED, KeyProblem, KeyRecord, KeyStatus, KeyWarning
-from ..domain.observed import UNSEEN_FOR
+from ..domain.observed import UNSEEN_FOR, may_be_unseen
 from ..domain.pins import choose_pin
 from ..storage import StorageError
 from .audit_log import AuditLine
@@ -27,6 +27,11 @@ from .provider import ChoosePin, KeyFailedError, KeyProvider
 
 _STAYING: Final = frozenset({KeyProblem.PIN_LOST})
 """Errors that last until the PIN is another one."""
+
+_OF_LIVE: Final = frozenset(
+    {KeyWarning.EXPIRY_NOT_MOVED, KeyWarning.NOT_REMOVED, KeyWarning.MODIFIED_OUTSIDE}
+)
+"""Warnings that say nothing of a key that is gone."""
 
 
 class _NotTheFirstUseError(Exception):
@@ -213,12 +218,14 @@ class KeySteps:
         """Issue a key.
 
         What there is of it from before goes: after the new one is there, so that a refusal leaves
-        the old one in force, or first where another seat is not known to be free, or an attempt
-        was interrupted.
+        the old one in force, or first where another seat is not known to be free. What an
+        interrupted attempt has left goes before, as it may have the seat.
         """
         before = self._ledger.records.get(intent.key_id)
         try:
-            is_beside = before is not None and not again and await self._has_room()
+            if again and before is not None:
+                await self._provider.remove_spares(before)
+            is_beside = before is not None and await self._has_room()
         except KeyFailedError as err:
             if before is not None:
                 await self._note_failure(intent, before, err)
@@ -278,7 +285,7 @@ class KeySteps:
         if problem is not KeyProblem.SEAT_UNAVAILABLE:
             return False
         now = self._clock()
-        if now < self._seat_refused_at.setdefault(key_id, now) + UNSEEN_FOR:
+        if may_be_unseen(self._seat_refused_at.setdefault(key_id, now), now):
             return True
         del self._seat_refused_at[key_id]
         return False
@@ -301,20 +308,28 @@ class KeySteps:
 
         One that never was issued to its end may have left something that is listed late, so it
         counts as removed only when nothing was found once `UNSEEN_FOR` had passed. Of one whose
-        removal is refused some may be gone already, so nobody knows what is left.
+        removal is refused some may be gone already, so nobody knows what is left. That is told
+        once, and it is to be tried again.
         """
         before = self._ledger.records.get(intent.key_id)
         try:
             await self._provider.remove(intent.key_id, before)
         except KeyFailedError as err:
             if before is not None:
-                unknown = replace(before, status=KeyStatus.UNKNOWN, by_hand=intent.record.by_hand)
-                await self._note_failure(intent, unknown, err)
+                unknown = replace(
+                    before,
+                    status=KeyStatus.UNKNOWN,
+                    by_hand=intent.record.by_hand,
+                    warnings=before.warnings | {KeyWarning.NOT_REMOVED},
+                )
+                is_news = KeyWarning.NOT_REMOVED not in before.warnings
+                await self._note_failure(intent, unknown, err, is_news=is_news)
             raise
         now = self._clock()
         if before is None:
-            if now < intent.started_at + UNSEEN_FOR:
-                return Done(record=intent.record, look_again_at=intent.started_at + UNSEEN_FOR)
+            if may_be_unseen(intent.started_at, now):
+                look_again_at = min(intent.started_at, now) + UNSEEN_FOR
+                return Done(record=intent.record, look_again_at=look_again_at)
             gone = replace(intent.record, removed_at=now, changed_at=now)
             told = gone.status is KeyStatus.FAILED
             await self._finish(intent, gone, None if told else NewsKind.REVOKED)
@@ -324,6 +339,7 @@ class KeySteps:
                 status=KeyStatus.REMOVING,
                 by_hand=intent.record.by_hand,
                 errors=intent.record.errors,
+                warnings=before.warnings - _OF_LIVE,
                 removed_at=now,
                 changed_at=now,
             )
@@ -452,11 +468,14 @@ class KeySteps:
             raise
         return Done(record=rotated, keypad_pin=keypad_pin)
 
-    async def _note_failure(self, intent: Intent, after: KeyRecord, err: KeyFailedError) -> None:
+    async def _note_failure(
+        self, intent: Intent, after: KeyRecord, err: KeyFailedError, *, is_news: bool = True
+    ) -> None:
         """Keep that a step on a key was refused for good, and where that leaves the key."""
         failed = self._as_of_now(after, errors=after.errors & _STAYING | {err.problem})
+        kind = NewsKind.FAILED if is_news else None
         try:
-            await self._finish(intent, failed, NewsKind.FAILED, problem=err.problem)
+            await self._finish(intent, failed, kind, problem=err.problem)
         except StorageError as storage:
             LOGGER.error("The failure of key %s is not on disk: %s", intent.key_id, storage)
 
@@ -502,7 +521,7 @@ class KeySteps:
             record,
             status=KeyStatus.FAILED,
             errors=frozenset({problem}),
-            warnings=record.warnings - {KeyWarning.EXPIRY_NOT_MOVED},
+            warnings=record.warnings - _OF_LIVE,
             guest=None,
             groups=(),
             sealed_pin=None,

@@ -12,11 +12,12 @@ comparison in which ledger and Salto agree, or when a person has mended what dif
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
+import math
 import time
 from typing import Any, Final, NoReturn
 from weakref import WeakValueDictionary
@@ -24,9 +25,9 @@ from weakref import WeakValueDictionary
 from ..api.counting import requests_counted
 from ..api.exceptions import SaltoKsAuthError, SaltoKsError
 from ..const import LOGGER
-from ..domain.differences import adopted, taken_in
+from ..domain.differences import IN_DETAILS, adopted
 from ..domain.fixes import BY_DEFAULT, Fix, fixes_of, mended_with
-from ..domain.ids import BookingId, DoorId, KeyId, PersonId, UnitId, key_id as key_id_of, number_of
+from ..domain.ids import BookingId, DoorId, KeyId, PersonId, UnitId, number_of
 from ..domain.intents import Intent, IntentKind
 from ..domain.key_requests import (
     By,
@@ -42,18 +43,21 @@ from ..domain.key_requests import (
     same_key,
     warnings_of,
 )
-from ..domain.keys import DoorGroup, Guest, KeyProblem, KeyRecord, KeyStatus
-from ..domain.observed import UNSEEN_FOR, Observation, ObservedDetails
+from ..domain.keys import KeyProblem, KeyRecord, KeyStatus, KeyWarning
+from ..domain.observed import UNSEEN_FOR, ObservedDetails
 from ..domain.outcomes import Outcome
-from ..domain.plan import Finding, Plan, highest_number_of, is_young
-from ..domain.read_only import LONGEST_STEP, Clocks, Hold, ReadOnly
+from ..domain.plan import Finding, Plan, is_young
+from ..domain.read_only import Hold, ReadOnly
 from ..domain.upkeep import Chore, chore_of, delay_after, is_worth_completing, status_of
 from ..domain.windows import AccessWindow
 from ..storage import StorageError
+from .adoption import Adoption
 from .audit_log import AuditLine, AuditQuery
 from .comparison import Compared, Comparison
+from .holds import FOUND_BY_COMPARISON, Holds
 from .key_steps import Done, KeySteps
 from .ledger import Ledger
+from .looks import Looks
 from .news import Tell
 from .pin_cipher import PinCipher, PinUnreadableError
 from .provider import KeyFailedError, KeyProvider
@@ -74,23 +78,17 @@ RECORDS_KEPT: Final = timedelta(days=90)
 
 PRUNED_EVERY: Final = timedelta(days=1)
 
-HOLD_CHECKED_EVERY: Final = 60.0
-HOLD_CHECKED_AGAIN_AFTER: Final = 3600.0
-"""Seconds until Salto is looked at again after a jump of the clock: where the comparison did not
-come about, and where something differed."""
+FIRST_LOOK_EVERY: Final = 60.0
+"""Seconds until Salto is listed again after a start, where that has failed."""
 
-LONG_HOLD: Final = timedelta(seconds=HOLD_CHECKED_AGAIN_AFTER)
-"""How long differences keep the manager read-only after a jump of a clock that is right."""
+FIRST_LOOK_PATIENCE: Final = 300.0
+"""Seconds for which what is due after a start waits for a listing."""
 
 RECENTLY: Final = timedelta(days=1)
 """How long after a change a key is read as a whole by the first comparison after a start."""
 
-FOUND_BY_COMPARISON: Final = By(who="", reason="found by a comparison with Salto")
+REFUSED_BEFORE: Final = By(who="", reason="Salto has refused before to take it back")
 WINDOW_IS_OVER: Final = By(who="", reason="the window is over")
-
-WRONG_AT_START: Final = timedelta(minutes=20)
-"""How far from Salto's a clock is at a start that is not gone by. One that is off by minutes is
-only told: windows would hardly end by it, and each start would wait for a person."""
 
 GRACE: Final = 10.0
 """Seconds that work under way gets to end when the site is unloaded."""
@@ -100,6 +98,7 @@ _GIVES_ACCESS: Final = frozenset(
 )
 
 type Spawn = Callable[[Coroutine[Any, Any, Any], str], asyncio.Task[Any]]
+type _Due = tuple[KeyId, Callable[[], Coroutine[Any, Any, None]]]
 
 
 class KeyPendingError(Exception):
@@ -166,19 +165,6 @@ class Pass:
         return tuple(one for one in self.plan.discrepancies if one not in self.repaired)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
-    """What a look at Salto has shown."""
-
-    at: datetime
-    """When it began."""
-    before: frozenset[KeyId]
-    """Keys that were under way by then."""
-    observed: Observation
-    highest_known: int
-    """The highest number that the ledger knew of when it had ended."""
-
-
 class KeyManager:
     """The keys of one site."""
 
@@ -222,12 +208,22 @@ class KeyManager:
         )
         self._turns = UrgentTurns(AT_ONCE)
         self._comparison = Comparison(ledger, provider, self._turns, under_way=self._under_way)
+        self._holds = Holds(ledger, provider, clock=clock, monotonic=monotonic)
+        self._looks = Looks(
+            ledger,
+            provider,
+            under_way=self._under_way,
+            clock=clock,
+            run=self._spawn_tracked,
+            on_old_ledger=partial(self._holds.begin, ReadOnly.RESTORED_BACKUP),
+        )
+        self._adoption = Adoption(ledger, provider, clock=clock)
         self._monotonic = monotonic
-        self._clocks: Clocks | None = None
-        self._hold_checked_at = LONG_AGO
-        self._known_before: frozenset[tuple[Outcome, KeyId | None]] = frozenset()
+        self._unproven = Hold(reason=ReadOnly.RESTORED_BACKUP, since=clock())
+        """Until Salto was listed, the ledger is taken for one of a restored backup."""
+        self._first_look_tried_at: float | None = None
+        self._first_look_due_at = LONG_AGO
         self._one_pass = asyncio.Lock()
-        self._one_look = asyncio.Lock()
         self._keys: WeakValueDictionary[KeyId, asyncio.Lock] = WeakValueDictionary()
         self._bookings: WeakValueDictionary[BookingId, asyncio.Lock] = WeakValueDictionary()
         self._running: set[asyncio.Task[Any]] = set()
@@ -236,7 +232,6 @@ class KeyManager:
         self._late: dict[KeyId, datetime] = {}
         self._pruned_at: datetime | None = None
         self._closed = False
-        self._numbers_known = False
         self.last_pass: Pass | None = None
         """The last comparison with Salto since the start."""
 
@@ -416,7 +411,7 @@ class KeyManager:
         Raises KeyRefusedError, or StorageError.
         """
         self._check_ledger()
-        await self._end_hold(by)
+        await self._holds.end(by)
 
     # What time asks for
 
@@ -425,30 +420,19 @@ class KeyManager:
         if self._closed or self._ledger.quarantine is not None:
             return
         now = self._clock()
-        await self._watch_clock(now)
+        left = None if self.last_pass is None else self.last_pass.discrepancies
+        if await self._holds.watch_clock(now, left):
+            self._forget_instants(now)
         await self._write_what_is_left()
-        intents, hold = self._ledger.intents, self._ledger.hold
-        open_keys = intents.keys()
-        for key_id in open_keys - self._ledger.unwritten:
-            if hold is not None and not _was_asked_for(intents[key_id], hold):
-                continue
-            if self._is_due(key_id, now) and not self._is_unreadable(key_id):
-                self._start(key_id, self._take_up(key_id))
+        hold = self._ledger.hold
+        doubt = hold if self._looks.numbers_known else hold or self._unproven
+        self._begin(self._due(now, doubt))
         if hold is not None:
-            self._check_hold(hold)
+            if self._holds.is_check_due():
+                self._run("a comparison", self._reconcile(dry_run=False, deep=False))
             return
-        late = {key_id for key_id, at in self._late.items() if at <= now}
-        facts = cache(self._facts)
-        for key_id, record in self._ledger.records.items():
-            chore = self._chore(record, now, facts)
-            if (chore is None and key_id not in late) or key_id in open_keys:
-                continue
-            if not self._is_due(key_id, now):
-                continue
-            if chore is not None:
-                self._start(key_id, self._do(chore, key_id))
-            else:
-                self._start(key_id, self._look_for_spares(key_id))
+        if doubt is not None and any(self._due(now, None)):
+            self._look_first()
         await self._prune(now)
 
     async def close(self, grace: float = GRACE) -> None:
@@ -486,6 +470,68 @@ class KeyManager:
             },
         }
 
+    # What is due
+
+    def _forget_instants(self, now: datetime) -> None:
+        """Wait no more for instants that were worked out before the clock was set."""
+        self._not_before.clear()
+        self._late = dict.fromkeys(self._late, now + UNSEEN_FOR)
+        self._pruned_at = None
+
+    def _due(self, now: datetime, hold: Hold | None) -> Iterator[_Due]:
+        """Find what is to be done to keys; in a hold what a person has asked for since."""
+        intents = self._ledger.intents
+        for key_id in intents.keys() - self._ledger.unwritten:
+            if hold is not None and not _was_asked_for(intents[key_id], hold):
+                continue
+            if self._is_due(key_id, now) and not self._is_unreadable(key_id):
+                yield key_id, partial(self._take_up, key_id)
+        if hold is not None:
+            return
+        late = {key_id for key_id, at in self._late.items() if at <= now}
+        facts = cache(self._facts)
+        for key_id, record in self._ledger.records.items():
+            chore = self._chore(record, now, facts)
+            if (chore is None and key_id not in late) or key_id in intents:
+                continue
+            if not self._is_due(key_id, now):
+                continue
+            if chore is not None:
+                yield key_id, partial(self._do, chore, key_id)
+            else:
+                yield key_id, partial(self._look_for_spares, key_id)
+
+    def _begin(self, due: Iterable[_Due]) -> None:
+        """Do what is due in the background, unless the manager is at its end."""
+        for key_id, work in tuple(due):
+            if not self._closed:
+                self._run(f"key {key_id}", work())
+
+    def _look_first(self) -> None:
+        """List Salto before anything is done by itself after a start, now and then until it works."""
+        now = self._monotonic()
+        if self._first_look_tried_at is None:
+            self._first_look_tried_at = now
+        if now >= self._first_look_due_at:
+            self._first_look_due_at = math.inf
+            self._run("a first look", self._begin_once_listed(self._first_look_tried_at))
+
+    async def _begin_once_listed(self, tried_at: float) -> None:
+        """List Salto, and begin what is due if the ledger is not an old one.
+
+        Where that cannot be listed for minutes, the ledger is gone by all the same: what can be
+        sent while listings fail is done, and else nothing is lost by trying.
+        """
+        try:
+            await self._looks.learn_numbers()
+        except (KeyFailedError, SaltoKsError) as err:
+            self._note_login(err)
+            if self._monotonic() - tried_at < FIRST_LOOK_PATIENCE:
+                raise
+        finally:
+            self._first_look_due_at = self._monotonic() + FIRST_LOOK_EVERY
+        self._begin(self._due(self._clock(), self._ledger.hold))
+
     # Asked for
 
     async def _issue(self, request: KeyRequest, by: By) -> HandedOut:
@@ -501,7 +547,7 @@ class KeyManager:
                     return handed
             self._check_active()
             unreachable = await self._checked_capabilities(request)
-            await self._learn_numbers()
+            await self._looks.learn_numbers()
             self._check_may(by)
             record = KeyRecord(
                 key_id=self._ledger.new_key_id(),
@@ -535,32 +581,6 @@ class KeyManager:
                 raise
             return err
         return None
-
-    async def _learn_numbers(self) -> None:
-        """Look once after a start for numbers that are taken at Salto, and leave those out.
-
-        After a restored backup the ledger knows less keys than there are. One that got the number
-        of another would take its guest for a spare of its own.
-        """
-        if not self._numbers_known:
-            await self._observe()
-
-    async def _observe(self) -> _Look:
-        """List what is at Salto.
-
-        A number above all of the ledger is the sign of a restored backup, and given to no other
-        key.
-        """
-        async with self._one_look:
-            at, before = self._clock(), self._under_way()
-            observed = await self._provider.observe()
-            known = self._ledger.highest_number
-            highest = highest_number_of(observed, self._ledger.instance)
-            if highest > known:
-                await self._begin_hold(ReadOnly.RESTORED_BACKUP, at)
-                await self._ledger.skip_to(highest)
-            self._numbers_known = True
-        return _Look(at=at, before=before, observed=observed, highest_known=known)
 
     def _known(self, request: KeyRequest, window: AccessWindow) -> KeyRecord | None:
         """Return the key that is asked for once more, as it is wanted by now."""
@@ -724,11 +744,7 @@ class KeyManager:
         intent = self._ledger.intents.get(key_id)
         if intent is None:
             return
-        hold = self._ledger.hold
-        if hold is not None and not _was_asked_for(intent, hold):
-            raise KeyRefusedError(KeyRefusal.READ_ONLY)
-        if intent.kind in _GIVES_ACCESS:
-            self._check_active()
+        await self._check_interrupted(intent)
         try:
             async with self._turns.turn(_needed_at(intent)):
                 await self._carry_out(intent, again=True)
@@ -737,6 +753,23 @@ class KeyManager:
         except KeyFailedError:
             if intent.kind is IntentKind.ISSUE:
                 raise
+
+    async def _check_interrupted(self, intent: Intent) -> None:
+        """Refuse to carry on what only an old ledger says, or what nobody asks for in a hold.
+
+        Raises KeyRefusedError; KeyPendingError or KeyFailedError where nobody knows yet whether the
+        ledger is an old one.
+        """
+        if not _was_asked_for(intent, self._unproven):
+            try:
+                await self._looks.learn_numbers()
+            except SaltoKsError as err:
+                raise KeyPendingError(intent.key_id, err) from err
+        hold = self._ledger.hold
+        if hold is not None and not _was_asked_for(intent, hold):
+            raise KeyRefusedError(KeyRefusal.READ_ONLY)
+        if intent.kind in _GIVES_ACCESS:
+            self._check_active()
 
     async def _carry_out(self, intent: Intent, *, again: bool = False) -> Done:
         """Bring an intent to its end, and decide when it is tried again where that fails."""
@@ -780,6 +813,10 @@ class KeyManager:
         failures = self._failures[key_id] = self._failures.get(key_id, 0) + 1
         delay = delay_after(failures, intent.record.window.starts_at, now) * self._jitter()
         self._not_before[key_id] = now + delay
+        self._note_login(err)
+
+    def _note_login(self, err: Exception) -> None:
+        """Have a person renew the credentials, where Salto has refused them."""
         if isinstance(err, SaltoKsAuthError) and err.failure.mends_with_credentials:
             self._on_login_refused()
 
@@ -846,6 +883,8 @@ class KeyManager:
             match chore:
                 case Chore.END:
                     await self._begin_and_carry_out(IntentKind.REVOKE, record, WINDOW_IS_OVER)
+                case Chore.REVOKE_AGAIN:
+                    await self._begin_and_carry_out(IntentKind.REVOKE, record, REFUSED_BEFORE)
                 case Chore.CONFIRM_REMOVED:
                     await self._steps.confirm_removed(record)
                 case Chore.JOIN | Chore.LEAVE:
@@ -920,7 +959,7 @@ class KeyManager:
         async with self._one_pass:
             started = time.monotonic()
             with requests_counted() as count:
-                look = await self._observe()
+                look = await self._looks.look()
                 at = look.at
                 last, hold = self.last_pass, self._ledger.hold
                 compared = await self._comparison.compare(
@@ -929,12 +968,14 @@ class KeyManager:
                     highest_known=look.highest_known,
                     repaired=self._rules.repaired if hold is None else (),
                     since=at - RECENTLY if last is None else last.at - UNSEEN_FOR,
-                    doubtful=_doubtful(last),
+                    doubtful=_doubtful(last) | self._modified(),
                     deep=deep,
                     at=at,
                 )
                 is_free = not dry_run and self._ledger.hold is None
                 repaired = await self._repair(compared) if is_free else frozenset[Finding]()
+            if not dry_run:
+                await self._mark_modified(compared, repaired)
             self.last_pass = Pass(
                 at=at,
                 plan=compared.plan,
@@ -945,10 +986,49 @@ class KeyManager:
                 looked_deep=len(compared.details),
             )
         if not dry_run:
-            self._hold_checked_at = self._monotonic() + HOLD_CHECKED_AGAIN_AFTER
+            self._holds.note_check()
             await self._end_hold_if_agreed()
         self._on_pass(self.last_pass)
         return self.last_pass
+
+    def _modified(self) -> frozenset[KeyId]:
+        """Return the keys that somebody has changed at Salto, as is known over a restart."""
+        return frozenset(
+            key_id
+            for key_id, record in self._ledger.records.items()
+            if KeyWarning.MODIFIED_OUTSIDE in record.warnings
+        )
+
+    async def _mark_modified(self, compared: Compared, repaired: Collection[Finding]) -> None:
+        """Keep which of the keys that were read as a whole somebody has changed at Salto.
+
+        A finding that only such a look can show would else end with the next start.
+        """
+        differing = {
+            one.key_id
+            for one in compared.plan.findings
+            if one.outcome in IN_DETAILS and one not in repaired
+        }
+        quiet = self._under_way()
+        for key_id in compared.details.keys() - quiet:
+            if self._ledger.records.get(key_id) == compared.recorded.get(key_id):
+                await self._mark(key_id, is_modified=key_id in differing)
+
+    async def _mark(self, key_id: KeyId, *, is_modified: bool) -> None:
+        """Keep that somebody has changed a key at Salto, or that it is right."""
+        record, mark = self._ledger.records.get(key_id), frozenset({KeyWarning.MODIFIED_OUTSIDE})
+        if record is None or (mark <= record.warnings) is is_modified:
+            return
+
+        def marked(now: KeyRecord) -> KeyRecord:
+            return replace(
+                now, warnings=now.warnings | mark if is_modified else now.warnings - mark
+            )
+
+        try:
+            await self._ledger.amend(key_id, marked)
+        except StorageError as err:
+            LOGGER.warning("That a key was changed at Salto is not on disk yet: %s", err)
 
     async def _repair(self, compared: Compared) -> frozenset[Finding]:
         """Do what a plan says; return the findings that are no more by that."""
@@ -996,16 +1076,24 @@ class KeyManager:
                 raise KeyRefusedError(KeyRefusal.LEDGER_CLOSED)
             await self._settle(key_id)
             self._check_settled(key_id, self._clock())
-            look = await self._observe()
+            look = await self._looks.look()
             compared = await self._comparison.look_at(key_id, look.observed, at=look.at)
-            is_so = outcome in compared.outcomes_of(key_id)
+            found = compared.outcomes_of(key_id)
+            is_so = outcome in found
             if is_so:
                 await self._apply(fix, outcome, key_id, compared, by)
-        self._note_mended(key_id, mended_with(outcome, fix) if is_so else frozenset({outcome}))
+            mended = mended_with(outcome, fix) if is_so else frozenset({outcome})
+            await self._mark(key_id, is_modified=bool((found - mended) & IN_DETAILS))
+        self._note_mended(key_id, mended)
         await self._end_hold_if_agreed()
         if self.last_pass is not None:
             self._on_pass(self.last_pass)
         return is_so
+
+    async def _end_hold_if_agreed(self) -> None:
+        """Go on by itself where the last comparison, or what was mended since, allows it."""
+        if (last := self.last_pass) is not None:
+            await self._holds.end_if_agreed(last.discrepancies, at=last.at, deep=last.deep)
 
     def _check_settled(self, key_id: KeyId, now: datetime) -> None:
         """Refuse to judge a key that was changed so lately that Salto may not show it yet."""
@@ -1078,7 +1166,7 @@ class KeyManager:
     async def _adopt(self, outcome: Outcome, key_id: KeyId, compared: Compared, by: By) -> None:
         """Take into the ledger what Salto has of a key. Raises KeyRefusedError where it cannot."""
         if outcome is Outcome.UNKNOWN_AT_SALTO:
-            record = await self._found_at_salto(key_id, compared.observed)
+            record = await self._adoption.record_of(key_id, compared.observed)
         else:
             known, seen = self._live(key_id), compared.details.get(key_id)
             record = None
@@ -1087,38 +1175,6 @@ class KeyManager:
         if record is None:
             raise KeyRefusedError(KeyRefusal.NOTHING_TO_ADOPT, key_id=key_id)
         await self._steps.adopt(record, by)
-
-    async def _found_at_salto(self, key_id: KeyId, observed: Observation) -> KeyRecord | None:
-        """Make a record of what carries a key's marker; None where that makes no key."""
-        guests = {one.id: one for one in observed.guests if one.key_id == key_id}
-        is_plain = key_id == key_id_of(self._ledger.instance, number_of(key_id))
-        if len(guests) != 1 or observed.groups is None or not is_plain:
-            return None
-        (guest,) = guests.values()
-        now = self._clock()
-        bare = self._ledger.records.get(key_id) or KeyRecord(
-            key_id=key_id,
-            doors=frozenset(),
-            window=AccessWindow(now, now + RECENTLY),
-            status=KeyStatus.UNKNOWN,
-            created_at=now,
-            changed_at=now,
-        )
-        bare = replace(
-            bare,
-            guest=Guest(id=guest.id, person_id=guest.person_id),
-            groups=tuple(
-                DoorGroup(id=group_id, zone="", doors=frozenset())
-                for group_id in sorted({one.id for one in observed.groups if one.key_id == key_id})
-            ),
-        )
-        details = await self._provider.observe_deep(bare)
-        return None if details is None else taken_in(bare, details, self._zone_shared_by)
-
-    def _zone_shared_by(self, doors: frozenset[DoorId]) -> str | None:
-        """Return the time zone of doors; None where they do not share one."""
-        zones = [*self._provider.zones(doors)]
-        return zones[0] if len(zones) == 1 else None
 
     def _note_mended(self, key_id: KeyId, outcomes: Collection[Outcome]) -> None:
         """Have the last comparison list no more what is not so any more."""
@@ -1129,95 +1185,6 @@ class KeyManager:
             one for one in last.plan.findings if one.key_id != key_id or one.outcome not in outcomes
         )
         self.last_pass = replace(last, plan=replace(last.plan, findings=left))
-
-    # When nothing is done by itself
-
-    async def _watch_clock(self, now: datetime) -> None:
-        """Begin to do nothing by itself where the clock was set, stood still, or is wrong at a start."""
-        clocks = Clocks(wall=now, monotonic=self._monotonic())
-        before, self._clocks = self._clocks, clocks
-        is_wrong = self._starts_wrong() if before is None else clocks.has_jumped(before)
-        if is_wrong:
-            if self._ledger.hold is None and self.last_pass is not None:
-                self._known_before = frozenset(map(_about, self.last_pass.discrepancies))
-            await self._begin_hold(ReadOnly.CLOCK_JUMP, now)
-            self._hold_checked_at = LONG_AGO
-
-    def _starts_wrong(self) -> bool:
-        """Tell whether the clock is far from Salto's, as that of a machine that has none may be."""
-        offset = self._provider.clock_offset
-        return offset is not None and abs(offset) > WRONG_AT_START
-
-    async def _begin_hold(self, reason: ReadOnly, since: datetime) -> None:
-        """Do nothing by itself from now on, for this reason or for one that takes more to end.
-
-        An instant before the clock was set is no longer one to go by.
-        """
-        known = self._ledger.hold
-        if known is not None and ReadOnly.RESTORED_BACKUP in {known.reason, reason}:
-            reason = ReadOnly.RESTORED_BACKUP
-        if known is None or known.reason is not reason:
-            LOGGER.warning(
-                "Nothing is done to keys by itself until they are found right: %s", reason
-            )
-        hold = Hold(reason=reason, since=since)
-        await self._keep_hold(hold, "began", By(who="", reason=reason.value))
-
-    async def _end_hold(self, by: By) -> None:
-        """Do what is due by itself again."""
-        if (hold := self._ledger.hold) is not None:
-            LOGGER.info("What is due is done to keys by itself again, after: %s", hold.reason)
-            await self._keep_hold(None, "ended", by)
-
-    async def _keep_hold(self, hold: Hold | None, outcome: str, by: By) -> None:
-        """Keep it over a restart, if the disk takes it."""
-        line = AuditLine(
-            at=self._clock(), action="read_only", outcome=outcome, who=by.who, reason=by.reason
-        )
-        try:
-            await self._ledger.set_hold(hold, line)
-        except StorageError as err:
-            LOGGER.warning("Whether anything is done by itself is not on disk yet: %s", err)
-
-    def _check_hold(self, hold: Hold) -> None:
-        """After a jump of the clock look at Salto at once, so that a false alarm is a short one."""
-        now = self._monotonic()
-        if hold.reason is not ReadOnly.CLOCK_JUMP or now < self._hold_checked_at:
-            return
-        self._hold_checked_at = now + HOLD_CHECKED_EVERY
-        self._run("a comparison", self._reconcile(dry_run=False, deep=False))
-
-    async def _end_hold_if_agreed(self) -> None:
-        """Go on once ledger and Salto agree; after a restored backup as far as all keys go."""
-        hold, last = self._ledger.hold, self.last_pass
-        if hold is None or last is None or last.at < hold.since:
-            return
-        if hold.reason is ReadOnly.RESTORED_BACKUP and not last.deep:
-            return
-        if all(self._is_no_matter(finding, last, hold) for finding in last.discrepancies) and (
-            hold.reason is not ReadOnly.CLOCK_JUMP or self._clock_is_right is not False
-        ):
-            await self._end_hold(FOUND_BY_COMPARISON)
-
-    def _is_no_matter(self, finding: Finding, last: Pass, hold: Hold) -> bool:
-        """Tell whether a difference says nothing against the clock.
-
-        Such is one that was there before the clock was set. By a clock that is right, as Salto
-        says, it is also no matter that a window has ended or that there are spares; and after a
-        while nothing is: what differs is told, and no guest is to stand outside for it.
-        """
-        if hold.reason is not ReadOnly.CLOCK_JUMP:
-            return False
-        if _about(finding) in self._known_before:
-            return True
-        is_tidying = finding.outcome in BY_DEFAULT
-        return self._clock_is_right is True and (is_tidying or last.at - hold.since >= LONG_HOLD)
-
-    @property
-    def _clock_is_right(self) -> bool | None:
-        """Tell whether our clock shows what Salto's does; None when nobody knows."""
-        offset = self._provider.clock_offset
-        return None if offset is None else abs(offset) <= LONGEST_STEP
 
     def _under_way(self) -> frozenset[KeyId]:
         """Return the keys that something is being done to."""
@@ -1324,16 +1291,11 @@ class KeyManager:
         if self._closed:
             work.close()
             raise KeyRefusedError(KeyRefusal.UNLOADING)
-        task: asyncio.Task[T] = self._spawn(work, f"salto_ks {name}")
-        self._track(task)
+        task = self._spawn_tracked(work, name)
         await asyncio.wait({task})
         if task.cancelled():
             raise KeyRefusedError(KeyRefusal.UNLOADING)
         return task.result()
-
-    def _start(self, key_id: KeyId, work: Coroutine[Any, Any, object]) -> None:
-        """Do work on a key in the background."""
-        self._run(f"key {key_id}", work)
 
     def _run(self, name: str, work: Coroutine[Any, Any, object]) -> None:
         """Do work in the background; what it fails with is kept or tried again elsewhere."""
@@ -1344,11 +1306,14 @@ class KeyManager:
             except (*_PASSING, StorageError) as err:
                 LOGGER.debug("%s: %s", name, type(err).__name__)
 
-        self._track(self._spawn(quietly(), f"salto_ks {name}"))
+        self._spawn_tracked(quietly(), name)
 
-    def _track(self, task: asyncio.Task[Any]) -> None:
+    def _spawn_tracked[T](self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Begin a task that the end of the manager waits for."""
+        task: asyncio.Task[T] = self._spawn(work, f"salto_ks {name}")
         self._running.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         """Forget a task; mark its outcome as seen, in case its caller was cancelled."""
@@ -1368,11 +1333,6 @@ def _intent(kind: IntentKind, record: KeyRecord, by: By, now: datetime) -> Inten
         who=by.who,
         reason=by.reason,
     )
-
-
-def _about(finding: Finding) -> tuple[Outcome, KeyId | None]:
-    """Return what a finding is about, however it came out."""
-    return finding.outcome, finding.key_id
 
 
 def _was_asked_for(intent: Intent, hold: Hold) -> bool:
