@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from homeassistant.auth.models import User
-from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import (
     HomeAssistant,
     ServiceCall,
@@ -20,7 +19,7 @@ import voluptuous as vol
 
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry
-from .domain.bookings import ENDED, Booking, BookingSource, BookingStatus, Unit
+from .domain.bookings import ENDED, Booking, BookingSource, BookingStatus, Unit, as_label
 from .domain.ids import BookingId, DoorId, UnitId
 from .domain.key_requests import check_doors
 from .door_facts import facts_from
@@ -241,7 +240,7 @@ class _BookingActions:
             ends_at=instant(data[ATTR_ENDS_AT]),
             status=data[ATTR_STATUS],
             source=BookingSource.ACTION,
-            label=checked_text(ATTR_LABEL, data[ATTR_LABEL]),
+            label=as_label(data[ATTR_LABEL]),
             doors=chosen,
         )
 
@@ -294,5 +293,5 @@ class _BookingActions:
 
     def _entries(self) -> list[SaltoKsConfigEntry]:
         """Return the sites that are loaded."""
-        entries: list[SaltoKsConfigEntry] = self._hass.config_entries.async_entries(DOMAIN)
-        return [entry for entry in entries if entry.state is ConfigEntryState.LOADED]
+        entries: list[SaltoKsConfigEntry] = self._hass.config_entries.async_loaded_entries(DOMAIN)
+        return entries

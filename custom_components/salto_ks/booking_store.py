@@ -22,7 +22,7 @@ from .domain.calendar_memory_json import (
     memory_to_json,
 )
 from .domain.ids import BookingId, UnitId
-from .storage import StorageError, SureStore
+from .storage import Fault, FileUnusableError, SureStore
 
 STORE_VERSION: Final = 1
 
@@ -47,7 +47,7 @@ class BookingStore:
         self.known = KnownBookings()
         self.is_behind = False
         """Whether there is something that the disk has not taken."""
-        self.failure: str | None = None
+        self.failure: FileUnusableError | None = None
         """Why the file is not believed; then no key is touched for a booking."""
 
     async def async_load(self) -> None:
@@ -60,9 +60,9 @@ class BookingStore:
             data = await self._store.async_load_now("bookings")
             self.known = _known(data)
         except AttributeError, BookingRefusedError, KeyError, TypeError, ValueError:
-            self.failure = f"{self._store.key} is not what it should be"
-        except StorageError as err:
-            self.failure = str(err)
+            self.failure = FileUnusableError(Fault.DAMAGED, self._store.key)
+        except FileUnusableError as err:
+            self.failure = err
         if self.failure is not None:
             LOGGER.error("No key is touched for bookings: %s", self.failure)
 
@@ -77,7 +77,7 @@ class BookingStore:
         for it may be cancelled; the file is written to its end.
         """
         if self.failure is not None:
-            raise StorageError(self.failure)
+            raise FileUnusableError(self.failure.fault, self.failure.file)
         self.known, self.is_behind = known, True
         await asyncio.shield(
             self._hass.async_create_task(self._async_write(), f"{DOMAIN} bookings to disk")

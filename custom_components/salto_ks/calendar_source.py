@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from homeassistant.components.calendar import CalendarEvent
-from homeassistant.components.calendar.const import DATA_COMPONENT
+from homeassistant.components.calendar.const import DATA_COMPONENT, DOMAIN as CALENDAR_DOMAIN
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
@@ -41,6 +41,16 @@ def is_our_own(hass: HomeAssistant, entity_id: str) -> bool:
     """Tell whether a calendar is one of this integration, which shows keys and has no bookings."""
     entity = er.async_get(hass).async_get(entity_id)
     return entity is not None and entity.platform == DOMAIN
+
+
+def our_calendars(hass: HomeAssistant) -> list[str]:
+    """Return the calendars of this integration."""
+    entities = er.async_get(hass).entities.values()
+    return sorted(
+        entity.entity_id
+        for entity in entities
+        if entity.platform == DOMAIN and entity.domain == CALENDAR_DOMAIN
+    )
 
 
 async def async_look(hass: HomeAssistant, unit: Unit, now: datetime) -> Looked:

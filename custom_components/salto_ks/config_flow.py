@@ -231,7 +231,7 @@ class SaltoKsConfigFlow(
             data={key: self._typed[key] for key in kept} | {CONF_SITE_ID: site.id},
             subentries=subentries,
             description=self._outcome(iq),
-            description_placeholders={} if iq is None else {"iq": unmarked(iq.name)},
+            description_placeholders={} if iq is None else {"iq": unmarked(iq.title)},
         )
 
     def _outcome(self, iq: Iq | None) -> str | None:

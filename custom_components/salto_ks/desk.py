@@ -48,6 +48,7 @@ from .key_actions import (
     key_request,
 )
 from .site_keys import described_key
+from .wording import async_said
 
 ATTR_LANGUAGE: Final = "language"
 
@@ -57,7 +58,6 @@ SHOWN: Final = frozenset(KeyStatus) - {KeyStatus.REVOKED, KeyStatus.FAILED}
 _WORDS: Final = "desk_"
 """What the keys of the card's texts begin with, among the common ones."""
 
-_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 _BASE: Final[Mapping[Any, Any]] = {
@@ -111,7 +111,7 @@ def _command(name: str, schema: Mapping[Any, Any]) -> Callable[[Handler], WebSoc
                 connection.send_error(
                     msg["id"],
                     ERR_HOME_ASSISTANT_ERROR,
-                    await _async_said(hass, err, language),
+                    await async_said(hass, err, language),
                     translation_domain=err.translation_domain,
                     translation_key=err.translation_key,
                     translation_placeholders=err.translation_placeholders,
@@ -137,7 +137,7 @@ async def _async_sites(
     hass: HomeAssistant, connection: ActiveConnection, msg: Message
 ) -> Mapping[str, Any]:
     """List the sites whose desk the user works at, with the doors that take a PIN."""
-    entries: list[SaltoKsConfigEntry] = hass.config_entries.async_entries(DOMAIN)
+    entries: list[SaltoKsConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     return {
         "sites": [
             {
@@ -147,7 +147,7 @@ async def _async_sites(
                 "doors": _doors(hass, connection, entry),
             }
             for entry in entries
-            if entry.state is ConfigEntryState.LOADED and _works_at(connection, entry)
+            if _works_at(connection, entry)
         ]
     }
 
@@ -301,14 +301,3 @@ async def _async_texts(hass: HomeAssistant, language: str) -> dict[str, str]:
     start = f"component.{DOMAIN}.common.{_WORDS}"
     texts = await async_get_translations(hass, language, "common", [DOMAIN])
     return {key.removeprefix(start): text for key, text in texts.items() if key.startswith(start)}
-
-
-async def _async_said(hass: HomeAssistant, err: HomeAssistantError, language: str) -> str:
-    """Say in a language what went wrong."""
-    if err.translation_domain is None:
-        return str(err)
-    texts = await async_get_translations(hass, language, "exceptions", [err.translation_domain])
-    key = f"component.{err.translation_domain}.exceptions.{err.translation_key}.message"
-    text = texts.get(key, "")
-    about = err.translation_placeholders or {}
-    return _PLACEHOLDER.sub(lambda found: about.get(found[1], found[0]), text) or str(err)

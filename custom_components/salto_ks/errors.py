@@ -4,7 +4,7 @@ Vendor errors, refusals of our own and failing storage become Home Assistant's e
 and nowhere else, each with the key of a text that says what to do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -77,6 +77,21 @@ _USERS_TO_MEND: Final = frozenset(
 _DETAILED: Final = frozenset({KeyProblem.FORBIDDEN, KeyProblem.REFUSED, KeyProblem.NOT_READ_BACK})
 """Problems that say little without what Salto has said."""
 
+_OF_A_PART: Final[Mapping[tuple[KeyProblem, str], str]] = {
+    (KeyProblem.NOT_READ_BACK, "guest"): "key_failed_guest_differs",
+    (KeyProblem.NOT_READ_BACK, "marker"): "key_failed_guest_differs",
+    (KeyProblem.NOT_READ_BACK, "subscription_state"): "key_failed_guest_differs",
+    (KeyProblem.NOT_READ_BACK, "pin"): "key_failed_pin_differs",
+    (KeyProblem.NOT_READ_BACK, "use_pin"): "key_failed_pin_differs",
+    (KeyProblem.NOT_READ_BACK, "group"): "key_failed_group_differs",
+    (KeyProblem.NOT_READ_BACK, "member"): "key_failed_group_differs",
+    (KeyProblem.NOT_READ_BACK, "doors"): "key_failed_doors_differ",
+    (KeyProblem.NOT_READ_BACK, "window"): "key_failed_times_differ",
+    (KeyProblem.REFUSED, "no PIN of our choice was taken"): "key_failed_pin_not_taken",
+    (KeyProblem.REFUSED, "the time zone of an IQ is not known"): "key_failed_zone_unknown",
+}
+"""Problems with a part of a key that is named by us and not by Salto; each says so in its text."""
+
 _AUTH_FORM_ERRORS: Final = {
     AuthFailure.CLIENT: ("client_secret", "client_refused"),
     AuthFailure.ACCOUNT: ("password", "account_refused"),
@@ -118,7 +133,7 @@ def error_key(err: KnownError) -> str:
         case CommandRefusedError() | KeyRefusedError() | BookingRefusedError():
             return err.reason.value
         case KeyFailedError():
-            return f"key_failed_{err.problem}"
+            return _OF_A_PART.get((err.problem, err.detail), f"key_failed_{err.problem}")
         case _:
             return next(key for kind, key in _BY_KIND if isinstance(err, kind))
 
@@ -148,7 +163,8 @@ def error_placeholders(err: KnownError) -> dict[str, str]:
     if isinstance(err, KeyPendingError | KeyGivenUpError):
         return {"key_id": err.key_id, "detail": unmarked(str(err.cause))}
     if isinstance(err, KeyFailedError):
-        return {"detail": unmarked(err.detail)} if err.problem in _DETAILED else {}
+        is_told = err.problem in _DETAILED and (err.problem, err.detail) not in _OF_A_PART
+        return {"detail": unmarked(err.detail)} if is_told else {}
     if isinstance(err, SaltoKsResponseError | SaltoKsUnexpectedResponseError):
         return {"detail": unmarked(str(err))}
     return {}

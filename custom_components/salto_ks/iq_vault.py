@@ -12,15 +12,23 @@ from typing import Any, Final
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.singleton import singleton
-from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
 from .api.models import IqId, PlatformUserId, SiteId
 from .api.otp import is_iq_pin
 from .const import DOMAIN, LOGGER
+from .domain.json_values import (
+    as_instant,
+    as_list,
+    as_number,
+    as_truth,
+    as_word,
+    instant_to_json,
+    optional,
+)
 from .domain.otp_guard import OtpGuard
 from .iq_credential import IqCredential, IqKey
-from .storage import StorageError, SureStore
+from .storage import Fault, FileUnusableError, StorageError, SureStore
 
 STORE_KEY: Final = f"{DOMAIN}.iq_credentials"
 STORE_VERSION: Final = 1
@@ -46,15 +54,15 @@ class IqVault:
     async def async_load(self) -> None:
         """Read the file; a record that cannot be read is kept as it is and written back.
 
-        Raises StorageError when the file as a whole is not understood.
+        Raises FileUnusableError when the file as a whole is not understood.
         """
         records = await self._store.async_load_now("credentials")
         if not isinstance(records, list | None):
-            raise StorageError(f"{self._store.key} is not what it should be")
+            raise FileUnusableError(Fault.DAMAGED, self._store.key)
         for record in records or ():
             try:
                 key, credential = _from_json(record)
-            except KeyError, OverflowError, TypeError, ValueError:
+            except KeyError, TypeError, ValueError:
                 self._unreadable.append(record)
             else:
                 self._credentials[key] = credential
@@ -159,52 +167,29 @@ def _to_json(key: IqKey, credential: IqCredential) -> dict[str, Any]:
         "candidates": list(credential.candidates),
         "activated": credential.activated,
         "rejections": guard.rejections,
-        "blocked_until": _instant_to_json(guard.blocked_until),
-        "held_until": _instant_to_json(guard.held_until),
+        "blocked_until": optional(instant_to_json, guard.blocked_until),
+        "held_until": optional(instant_to_json, guard.held_until),
     }
 
 
 def _from_json(record: Mapping[str, Any]) -> tuple[IqKey, IqCredential]:
-    """Read a record. Raises KeyError, OverflowError, TypeError or ValueError for a damaged one."""
+    """Read a record. Raises KeyError, TypeError or ValueError for a damaged one."""
     key = IqKey(
-        SiteId(_text(record["site_id"])),
-        IqId(_text(record["iq_id"])),
-        PlatformUserId(_text(record["user_id"])),
+        SiteId(as_word(record["site_id"])),
+        IqId(as_word(record["iq_id"])),
+        PlatformUserId(as_word(record["user_id"])),
     )
-    pin, candidates, activated = record["pin"], record["candidates"], record["activated"]
-    if not isinstance(candidates, list) or not isinstance(activated, bool):
-        raise TypeError("not what it should be")
-    if not all(is_iq_pin(_text(one)) for one in [*([] if pin is None else [pin]), *candidates]):
+    pin, candidates = record["pin"], as_list(record["candidates"])
+    if not all(is_iq_pin(as_word(one)) for one in [*([] if pin is None else [pin]), *candidates]):
         raise ValueError("not a PIN")
     return key, IqCredential(
-        secret=_text(record["secret"]),
+        secret=as_word(record["secret"]),
         pin=pin,
         candidates=tuple(candidates),
-        activated=activated,
+        activated=as_truth(record["activated"]),
         guard=OtpGuard(
-            rejections=int(record["rejections"]),
-            blocked_until=_instant_from_json(record["blocked_until"]),
-            held_until=_instant_from_json(record["held_until"]),
+            rejections=as_number(record["rejections"]),
+            blocked_until=optional(as_instant, record["blocked_until"]),
+            held_until=optional(as_instant, record["held_until"]),
         ),
     )
-
-
-def _text(value: object) -> str:
-    """Take a text that says something."""
-    if not isinstance(value, str) or not value:
-        raise TypeError("not a text")
-    return value
-
-
-def _instant_to_json(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.isoformat()
-
-
-def _instant_from_json(value: object) -> datetime | None:
-    """Read an aware instant, or nothing."""
-    if value is None:
-        return None
-    parsed = datetime.fromisoformat(_text(value))
-    if parsed.tzinfo is None:
-        raise ValueError("not an aware instant")
-    return dt_util.as_utc(parsed)

@@ -13,17 +13,16 @@ from homeassistant.components.lock.const import DOMAIN as LOCK_DOMAIN
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er, issue_registry as ir
-from homeassistant.helpers.translation import async_get_exception_message
 from homeassistant.util import dt as dt_util
 
-from .booking_engine import Trouble
 from .const import CONF_IQ_ID, DOMAIN, SUBENTRY_IQ
 from .coordinator import SaltoKsConfigEntry
 from .domain.fixes import fixes_of
 from .domain.outcomes import Outcome
 from .domain.read_only import ReadOnly
 from .keys.manager import Pass
-from .wording import unmarked
+from .storage import Fault
+from .wording import cached_wording, unmarked
 
 IQ_DEGRADED: Final = "iq_degraded"
 """Three one-time passwords in a row were rejected: PIN, secret or clock is wrong."""
@@ -38,9 +37,22 @@ SEATS_LOW: Final = "seats_low"
 SEATS_FULL: Final = "seats_full"
 LEDGER_CLOSED: Final = "ledger_closed"
 """A file of the ledger is damaged, missing or of a later version, so no key is touched."""
+_LEDGER_TEXTS: Final[Mapping[Fault, str]] = {
+    Fault.DAMAGED: "ledger_damaged",
+    Fault.NEWER: "ledger_newer",
+    Fault.MISSING: "ledger_missing",
+    Fault.UNREADABLE: "ledger_unreadable",
+    Fault.UNWRITABLE: "ledger_unwritable",
+}
 
 BOOKING_WITHOUT_KEY: Final = "booking_without_key"
 BOOKINGS_UNREADABLE: Final = "bookings_unreadable"
+_BOOKINGS_TEXTS: Final[Mapping[Fault, str]] = {
+    Fault.DAMAGED: "bookings_damaged",
+    Fault.NEWER: "bookings_newer",
+    Fault.UNREADABLE: "bookings_unreadable",
+}
+"""A file of bookings that is missing is none yet."""
 UNITS_UNREADABLE: Final = "units_unreadable"
 """What is kept of a unit makes no sense: it was written by hand, or by a later version."""
 SHOWN_BOOKINGS: Final = 20
@@ -78,7 +90,7 @@ class IssueBoard:
         """Show issues about the site of `entry`."""
         self._hass = hass
         self._entry = entry
-        self._shown: dict[str, tuple[Mapping[str, str] | None, ir.IssueSeverity]] = {}
+        self._shown: dict[str, tuple[Mapping[str, str] | None, ir.IssueSeverity, str]] = {}
 
     @callback
     def async_show(
@@ -86,17 +98,20 @@ class IssueBoard:
         key: str,
         placeholders: Mapping[str, str] | None,
         *,
+        text: str | None = None,
         severity: ir.IssueSeverity = ir.IssueSeverity.ERROR,
         fixable: bool = False,
         data: Mapping[str, str] | None = None,
     ) -> None:
         """Raise an issue with what fills its text beside `site`, or take it back for None.
 
-        `data` is what its fix flow needs beside the entry.
+        `text` is the key of the text where one issue has several, and `data` is what its fix flow
+        needs beside the entry.
         """
-        if self._shown.get(key) == (placeholders, severity):
+        text = text or key
+        if self._shown.get(key) == (placeholders, severity, text):
             return
-        self._shown[key] = placeholders, severity
+        self._shown[key] = placeholders, severity, text
         if placeholders is None:
             ir.async_delete_issue(self._hass, DOMAIN, self.issue_id(key))
             return
@@ -107,7 +122,7 @@ class IssueBoard:
             data={"entry_id": self._entry.entry_id, **(data or {})},
             is_fixable=fixable,
             severity=severity,
-            translation_key=key,
+            translation_key=text,
             translation_placeholders={
                 name: unmarked(value)
                 for name, value in {"site": self._entry.title, **placeholders}.items()
@@ -185,7 +200,7 @@ class IqIssues:
 
 
 class KeyIssues:
-    """The issues about keys of one entry: seats that run out, and a file that keeps them from being touched."""
+    """The issues about keys of one entry: seats that run out, and a file for which none is touched."""
 
     def __init__(self, hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
         """Look after the site of `entry`."""
@@ -209,7 +224,8 @@ class KeyIssues:
         wrong = data.keys.quarantine
         self._board.async_show(
             LEDGER_CLOSED,
-            None if wrong is None else {"file": wrong.file, "fault": wrong.fault.value},
+            None if wrong is None else {"file": wrong.file},
+            text=None if wrong is None else _LEDGER_TEXTS[wrong.fault],
         )
 
 
@@ -227,6 +243,7 @@ class BookingIssues:
 
     def __init__(self, hass: HomeAssistant, entry: SaltoKsConfigEntry) -> None:
         """Look after the bookings of `entry`."""
+        self._hass = hass
         self._entry = entry
         self._board = IssueBoard(hass, entry)
 
@@ -236,13 +253,17 @@ class BookingIssues:
         engine = self._entry.runtime_data.bookings
         failure = engine.failure
         self._board.async_show(
-            BOOKINGS_UNREADABLE, None if failure is None else {"detail": failure}
+            BOOKINGS_UNREADABLE,
+            None if failure is None else {"file": failure.file},
+            text=None if failure is None else _BOOKINGS_TEXTS[failure.fault],
         )
         names = ", ".join(sorted(engine.unreadable_units.values()))
         self._board.async_show(UNITS_UNREADABLE, {"units": names} if names else None)
+        wording = cached_wording(self._hass)
         lines = [
             f"- {engine.units[trouble.booking.unit_id].name},"
-            f" {dt_util.as_local(trouble.booking.starts_at):%Y-%m-%d %H:%M}: {_said(trouble)}"
+            f" {dt_util.as_local(trouble.booking.starts_at):%Y-%m-%d %H:%M}:"
+            f" {wording.exception(trouble.problem, trouble.about)}"
             for trouble in engine.troubles()
         ]
         shown = "\n".join(lines[:SHOWN_BOOKINGS])
@@ -352,11 +373,6 @@ class DefaultCodeIssue:
             translation_key="default_code",
             translation_placeholders={"doors": ", ".join(sorted(self._with_code))},
         )
-
-
-def _said(trouble: Trouble) -> str:
-    """Say what is wrong in the words of the error."""
-    return async_get_exception_message(DOMAIN, trouble.problem, dict(trouble.about))
 
 
 @callback

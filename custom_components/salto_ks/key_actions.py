@@ -10,6 +10,7 @@ from homeassistant.util import dt as dt_util
 
 from .const import CONF_STRATEGY, DOMAIN
 from .coordinator import SaltoKsConfigEntry
+from .domain.bookings import as_label
 from .domain.ids import BookingId, KeyId, marked, marker
 from .domain.key_requests import By, KeyChange, KeyRefusal, KeyRefusedError, KeyRequest
 from .domain.keys import Strategy
@@ -30,7 +31,13 @@ ATTR_REASON: Final = "reason"
 ATTR_STARTS_AT: Final = "starts_at"
 
 LONGEST_TEXT: Final = 100
-"""Characters of a booking's id or a label."""
+"""Characters of an id."""
+
+_UNUSABLE: Final[Mapping[str, str]] = {
+    ATTR_BOOKING_ID: "booking_id_unusable",
+    ATTR_KEY_ID: "key_id_unusable",
+}
+"""What is said of a text in one of these fields that cannot be taken."""
 
 _ACTORS: Final = ("automation", "script")
 
@@ -44,7 +51,7 @@ def key_request(
         starts_at=instant(data[ATTR_STARTS_AT]),
         ends_at=instant(data[ATTR_ENDS_AT]),
         booking_id=booking_id_of(data),
-        label=checked_text(ATTR_LABEL, data.get(ATTR_LABEL, "")),
+        label=as_label(data.get(ATTR_LABEL, "")),
         pin_length=data.get(ATTR_PIN_LENGTH),
         strategy=Strategy(entry.options.get(CONF_STRATEGY, Strategy.SCHEDULE)),
     )
@@ -89,8 +96,8 @@ def checked_text(field: str, text: str) -> str:
     if len(text) > LONGEST_TEXT or not text.isprintable():
         raise ServiceValidationError(
             translation_domain=DOMAIN,
-            translation_key="text_unusable",
-            translation_placeholders={"field": field, "longest": str(LONGEST_TEXT)},
+            translation_key=_UNUSABLE[field],
+            translation_placeholders={"longest": str(LONGEST_TEXT)},
         )
     return text
 

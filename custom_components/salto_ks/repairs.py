@@ -32,7 +32,7 @@ from .domain.outcomes import Outcome
 from .errors import raised_as_home_assistant_errors
 from .key_actions import async_by, finding_text
 from .keys.manager import Pass
-from .wording import async_wording, unmarked
+from .wording import async_said, async_wording, unmarked
 
 CONF_FIX: Final = "fix"
 CONF_KEYS: Final = "keys"
@@ -184,7 +184,8 @@ class KeysRepairFlow(_FixFlow):
                 with raised_as_home_assistant_errors(self.hass, entry):
                     return await manager.mend(key_id, self._outcome, fix, by)
             except HomeAssistantError as err:
-                return f"- {key_id}: {err}"
+                said = await async_said(self.hass, err, self.hass.config.language)
+                return f"- {key_id}: {said}"
 
         results = await asyncio.gather(*map(mend, keys))
         return _Mended(
@@ -268,9 +269,7 @@ class ComparisonRepairFlow(_FixFlow):
         """Say what was found. Where all agrees, keys are looked after again."""
         result = self._work.result()
         if isinstance(result, HomeAssistantError):
-            return self.async_abort(
-                reason="failed", description_placeholders={"detail": str(result)}
-            )
+            return await self._async_failed(result)
         entry = self._loaded_entry()
         if entry is None:
             return self.async_abort(reason="site_not_loaded")
@@ -309,8 +308,13 @@ class ComparisonRepairFlow(_FixFlow):
             with raised_as_home_assistant_errors(self.hass, entry):
                 await entry.runtime_data.keys.async_go_on(by)
         except HomeAssistantError as err:
-            return self.async_abort(reason="failed", description_placeholders={"detail": str(err)})
+            return await self._async_failed(err)
         return self.async_create_entry(data={}, description="went_on")
+
+    async def _async_failed(self, err: HomeAssistantError) -> RepairsFlowResult:
+        """End with what went wrong."""
+        said = await async_said(self.hass, err, self.hass.config.language)
+        return self.async_abort(reason="failed", description_placeholders={"detail": said})
 
 
 async def _until_seen[T](work: Coroutine[Any, Any, T]) -> T:

@@ -14,7 +14,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from .api.models import SiteId
 from .const import DOMAIN
-from .storage import StorageError, SureStore
+from .storage import Fault, FileUnusableError, SureStore
 
 STORE_KEY: Final = f"{DOMAIN}.sites"
 STORE_VERSION: Final = 1
@@ -36,12 +36,12 @@ class SiteStates:
     async def async_load(self) -> None:
         """Read the file.
 
-        Raises StorageError when it is not understood: a site whose state cannot be read must
-        not count as active.
+        Raises FileUnusableError when it is not understood: a site whose state cannot be read
+        must not count as active.
         """
         sites = await self._store.async_load_now("sites")
         if not isinstance(sites, Mapping | None) or not all(map(_is_state, (sites or {}).values())):
-            raise StorageError(f"{self._store.key} is not what it should be")
+            raise FileUnusableError(Fault.DAMAGED, self._store.key)
         self._sites = dict(sites or {})
 
     def is_active(self, site_id: SiteId) -> bool:

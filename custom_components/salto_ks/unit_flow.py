@@ -1,6 +1,7 @@
 """The `unit` subentry: what is booked, its calendar and doors, its keys, and how bookings are read."""
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import date, datetime
 import re
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
 from .api.models import LockId
-from .calendar_source import async_look, is_our_own
+from .calendar_source import async_look, is_our_own, our_calendars
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry, SaltoKsData
 from .domain.bookings import (
@@ -44,6 +45,7 @@ from .domain.bookings import (
     BookingStatus,
     Unit,
 )
+from .domain.calendar_events import Unreadable
 from .domain.ids import DoorId, UnitId
 from .domain.keys import OnRemoval, Strategy
 from .door_ids import doors_named, entity_ids_of
@@ -72,11 +74,11 @@ from .units import (
     unit_from,
     unit_subentries,
 )
-from .wording import unmarked
+from .wording import Wording, async_wording, unmarked
 
 LONGEST_NAME: Final = 60
 SHOWN_EVENTS: Final = 10
-"""Events in the preview."""
+"""Events in the preview, and as many of those that cannot be read."""
 
 _MARKS: Final = re.compile(r"([\\`*_\[\]<>~|#&])")
 """What a form would take for more than a letter in the name of an event."""
@@ -106,23 +108,29 @@ def _number(most: int, unit: str) -> NumberSelector:
 
 _TEXTS: Final = TextSelector(TextSelectorConfig(multiple=True))
 
-_UNIT: Final = vol.Schema(
-    {
-        vol.Required(CONF_NAME): TextSelector(),
-        vol.Optional(CONF_CALENDAR): EntitySelector(EntitySelectorConfig(domain=CALENDAR_DOMAIN)),
-        vol.Required(CONF_DOORS): EntitySelector(
-            EntitySelectorConfig(
-                multiple=True,
-                filter=[
-                    EntityWithDeviceFilterSelectorConfig(integration=DOMAIN, domain=LOCK_DOMAIN)
-                ],
-            )
-        ),
-        vol.Required(CONF_MODE, default=AccessMode.PIN.value): _choice(
-            [mode.value for mode in AccessMode], "access_mode"
-        ),
-    }
-)
+
+def _unit_schema(calendars_left_out: list[str]) -> vol.Schema:
+    """Return the first form, which offers all calendars but some."""
+    return vol.Schema(
+        {
+            vol.Required(CONF_NAME): TextSelector(),
+            vol.Optional(CONF_CALENDAR): EntitySelector(
+                EntitySelectorConfig(domain=CALENDAR_DOMAIN, exclude_entities=calendars_left_out)
+            ),
+            vol.Required(CONF_DOORS): EntitySelector(
+                EntitySelectorConfig(
+                    multiple=True,
+                    filter=[
+                        EntityWithDeviceFilterSelectorConfig(integration=DOMAIN, domain=LOCK_DOMAIN)
+                    ],
+                )
+            ),
+            vol.Required(CONF_MODE, default=AccessMode.PIN.value): _choice(
+                [mode.value for mode in AccessMode], "access_mode"
+            ),
+        }
+    )
+
 
 _KEYS: Final = vol.Schema(
     {
@@ -238,7 +246,7 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
                 self.hass, [DoorId(door) for door in self._chosen.get(CONF_DOORS, ())]
             ),
         }
-        return self._show(step_id, _UNIT, user_input or known)
+        return self._show(step_id, _unit_schema(our_calendars(self.hass)), user_input or known)
 
     def _take_unit(self, entry: SaltoKsConfigEntry, typed: Mapping[str, Any]) -> None:
         """Take the first form, or note what is wrong with it."""
@@ -275,8 +283,8 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
             self._errors[CONF_DOORS] = "door_gone"
             return
         locks = [snapshot.lock(lock_id) for lock_id in lock_ids]
-        no_keypad = [lock.name for lock in locks if not lock.has_keypad]
-        no_iq = [lock.name for lock in locks if lock.iq_id is None]
+        no_keypad = [lock.title for lock in locks if not lock.has_keypad]
+        no_iq = [lock.title for lock in locks if lock.iq_id is None]
         if mode is AccessMode.PIN and no_keypad:
             self._errors[CONF_DOORS] = "doors_without_keypad"
             self._placeholders = {"doors": unmarked(", ".join(sorted(no_keypad)))}
@@ -336,15 +344,30 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
         if look.reading is None:
             return self._show("preview_failed", vol.Schema({}), None, calendar=str(unit.calendar))
         coming = [e.booking for e in look.reading.events if not e.booking.is_over(now)]
+        unreadable = look.reading.unreadable
+        wording = await async_wording(self.hass)
+        about = {
+            "events": "\n".join(_line(one, wording) for one in coming[:SHOWN_EVENTS]) or "-",
+            "count": str(len(coming)),
+            "ignored": str(look.reading.ignored),
+        }
+        if not unreadable:
+            return self._show("preview", vol.Schema({}), None, **about)
+        lines = [_unreadable_line(one, wording) for one in unreadable[:SHOWN_EVENTS]]
         return self._show(
-            "preview",
+            "preview_unreadable",
             vol.Schema({}),
             None,
-            events="\n".join(map(_line, coming[:SHOWN_EVENTS])) or "-",
-            count=str(len(coming)),
-            ignored=str(look.reading.ignored),
-            unreadable=str(len(look.reading.unreadable)),
+            **about,
+            unreadable=str(len(unreadable)),
+            unreadable_events="\n".join(lines),
         )
+
+    async def async_step_preview_unreadable(
+        self, user_input: Mapping[str, Any] | None = None
+    ) -> SubentryFlowResult:
+        """Keep a unit some of whose events cannot be read."""
+        return self._end()
 
     async def async_step_preview_failed(
         self, user_input: Mapping[str, Any] | None = None
@@ -425,11 +448,28 @@ def _field(reason: BookingRefusal, schema: vol.Schema) -> str:
     return field if field in schema.schema else "base"
 
 
-def _line(booking: Booking) -> str:
+def _line(booking: Booking, wording: Wording) -> str:
     """Write how an event is read, in Home Assistant's zone."""
     start, end = dt_util.as_local(booking.starts_at), dt_util.as_local(booking.ends_at)
-    name = _MARKS.sub(r"\\\1", unmarked(booking.label)) or "-"
-    return f"- {start:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}: {name} ({booking.status.value})"
+    status = wording.choice("booking_status", booking.status)
+    return f"- {start:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}: {_name(booking.label)} ({status})"
+
+
+def _unreadable_line(event: Unreadable, wording: Wording) -> str:
+    """Write which event cannot be read and why, its start as the calendar says it."""
+    reason = wording.common(event.reason)
+    return f"- {_moment(event.starts)}: {_name(event.label)} ({reason})"
+
+
+def _moment(value: date | datetime) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "minutes")
+    return value.isoformat()
+
+
+def _name(label: str) -> str:
+    """Write what an event is called, as a form shows it."""
+    return _MARKS.sub(r"\\\1", unmarked(label)) or "-"
 
 
 __all__ = ["SUBENTRY_UNIT", "SaltoKsUnitFlow"]

@@ -1,10 +1,12 @@
 """The texts of actions' answers, in the language of this Home Assistant."""
 
+from collections import ChainMap
 from collections.abc import Mapping
 import re
 from typing import Final
 
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.translation import async_get_cached_translations, async_get_translations
 
 from .const import DOMAIN
@@ -19,7 +21,10 @@ _ADDRESS: Final = re.compile(r":(?=//)|www(?=\.)|@", re.IGNORECASE)
 _JOINED: Final = "\N{WORD JOINER}"
 """Seen by nobody, and enough for an address to be none."""
 
-_CATEGORIES: Final = ("common", "exceptions")
+_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+
+_CATEGORIES: Final = ("common", "exceptions", "selector")
+_ENGLISH: Final = "en"
 
 
 class Wording:
@@ -37,6 +42,10 @@ class Wording:
         """Return what a person is shown of an error."""
         return _filled(self._texts[f"component.{DOMAIN}.exceptions.{key}.message"], about)
 
+    def choice(self, key: str, option: str) -> str:
+        """Return what an item of a list to choose from is called."""
+        return self._texts[f"component.{DOMAIN}.selector.{key}.options.{option}"]
+
 
 async def async_wording(hass: HomeAssistant) -> Wording:
     """Return the texts in the language of this Home Assistant."""
@@ -48,8 +57,31 @@ async def async_wording(hass: HomeAssistant) -> Wording:
 
 @callback
 def cached_wording(hass: HomeAssistant) -> Wording:
-    """Return the common texts, which Home Assistant has loaded with us, for what cannot wait."""
-    return Wording(async_get_cached_translations(hass, hass.config.language, "common", DOMAIN))
+    """Return the texts that Home Assistant has loaded with us, for what cannot wait.
+
+    They are English while a language that was just chosen is being loaded.
+    """
+    languages = (hass.config.language, _ENGLISH)
+    return Wording(
+        ChainMap(
+            *(
+                async_get_cached_translations(hass, language, category, DOMAIN)
+                for language in languages
+                for category in _CATEGORIES
+            )
+        )
+    )
+
+
+async def async_said(hass: HomeAssistant, err: HomeAssistantError, language: str) -> str:
+    """Say in a language what went wrong; an error without a text is said in its own words."""
+    domain = err.translation_domain
+    if domain is None:
+        return str(err)
+    texts = await async_get_translations(hass, language, "exceptions", [domain])
+    text = texts.get(f"component.{domain}.exceptions.{err.translation_key}.message", "")
+    about = err.translation_placeholders or {}
+    return _PLACEHOLDER.sub(lambda found: about.get(found[1], found[0]), text) or str(err)
 
 
 def unmarked(text: str) -> str:

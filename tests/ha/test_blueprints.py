@@ -164,6 +164,16 @@ async def test_pin_of_a_late_booking(
     assert len(noted) == 2
 
 
+async def test_pin_of_a_booking_that_is_a_number(
+    hass: HomeAssistant, entry: ENTRY, noted: list[dict[str, Any]]
+) -> None:
+    """A guest who is there already is sent the PIN, also where the booking is called by a number."""
+    await send_pins(hass, entry)
+    now = datetime.now(MORNING.tzinfo)
+    await tell(hass, entry, "4711", label="There", starts_at=now - HOUR, ends_at=now + HOUR)
+    assert [one["label"] for one in noted] == ["There"]
+
+
 async def test_pin_that_is_new(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
@@ -310,6 +320,19 @@ async def test_revoke_on_check_out(
     assert [key["booking_id"] for key in await keys(hass, entry)] == ["R2"]
 
 
+async def test_revoke_by_an_id_that_looks_like_a_number(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, entry: ENTRY
+) -> None:
+    """The booking that is there is completed, and none is made beside it."""
+    button = await add_button(hass)
+    await automate(hass, "revoke_on_check_out", unit=device_of(hass, entry), signal=button)
+    await tell(hass, entry, "1.50", label="None", **TIMES)
+    await go_to(hass, freezer, START + HOUR)
+    await press(hass, freezer, button)
+    found = [(one["booking_id"], one["status"], one["label"]) for one in await bookings(hass)]
+    assert found == [("1.50", "completed", "None")]
+
+
 async def test_warn(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
@@ -331,22 +354,25 @@ async def test_warn(
     assert noted == []
     await go_to(hass, freezer, START - 2 * HOUR)
     await minutes_pass(hass, freezer, 6)
-    assert noted == [{"unit": PITCH, "reasons": "lock_offline"}]
+    assert noted == [{"unit": PITCH, "reasons": "lock offline"}]
 
 
 # Without a unit, and from outside
 
 
+@pytest.mark.parametrize("name", ["Choir", "None", "x" * 150])
 async def test_keys_from_a_calendar(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
+    *,
     sim: Simulator,
     entry: ENTRY,
     noted: list[dict[str, Any]],
+    name: str,
 ) -> None:
     """An event of any calendar has a key from an hour before it, which is taken back at its end."""
     feed: FeedCalendar = await add_feed(hass)
-    feed.write("Choir", START, START + 3 * HOUR)
+    feed.write(name, START, START + 3 * HOUR)
     await automate(
         hass,
         "keys_from_a_calendar",
@@ -360,12 +386,12 @@ async def test_keys_from_a_calendar(
         await go_on(hass, freezer, 0)
         await go_to(hass, freezer, moment)
     key = await only_key(hass, entry)
-    assert key["label"] == "Choir"
+    assert key["label"] == name[:100]
     assert [one | {"pin": str(one["pin"])} for one in noted] == [
         {"pin": key["pin"], "key_id": key["key_id"]}
     ]
-    for name in ("Main gate", CABIN):
-        assert edges(sim, key, name) == INSIDE_ONLY
+    for where in ("Main gate", CABIN):
+        assert edges(sim, key, where) == INSIDE_ONLY
     for moment in (START + HOUR, START + 170 * MINUTE, START + 3 * HOUR + MINUTE):
         await go_to(hass, freezer, moment)
     assert await keys(hass, entry) == []
@@ -401,3 +427,39 @@ async def test_webhook(
     await post(**told, status="cancelled")
     assert await keys(hass, entry) == []
     assert (await bookings(hass))[0]["status"] == "cancelled"
+
+
+async def test_webhook_without_an_id(
+    hass: HomeAssistant, entry: ENTRY, hass_client_no_auth: ClientSessionGenerator
+) -> None:
+    """Bookings that have no id are not one and the same: none of them is taken."""
+    assert await async_setup_component(hass, "webhook", {})
+    unit = device_of(hass, entry)
+    await automate(hass, "booking_by_webhook", webhook="long-and-secret", unit=unit)
+    client = await hass_client_no_auth()
+    told = {"arrival": START.isoformat(), "departure": END.isoformat(), "status": "confirmed"}
+    for without in ({}, {"id": None}, {"id": ""}):
+        await client.post("/api/webhook/long-and-secret", json=without | told)
+        await hass.async_block_till_done(wait_background_tasks=True)
+    assert await bookings(hass) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["[1]", "12", "007", "1.50", "1,2", "None", "true", "{'a': 1}", "Café “Zur Brücke”", "{{ x }}"],
+)
+async def test_webhook_takes_texts_as_they_are(
+    hass: HomeAssistant, entry: ENTRY, hass_client_no_auth: ClientSessionGenerator, name: str
+) -> None:
+    """Whatever a booking is called in the booking system, it is called here."""
+    assert await async_setup_component(hass, "webhook", {})
+    unit = device_of(hass, entry)
+    await automate(hass, "booking_by_webhook", webhook="long-and-secret", unit=unit)
+    client = await hass_client_no_auth()
+    told = {"arrival": START.isoformat(), "departure": END.isoformat(), "status": "confirmed"}
+    for label in (name, None, name * 100):
+        data = {"id": name, "name": label, **told}
+        await client.post("/api/webhook/long-and-secret", json=data)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        (booking,) = await bookings(hass)
+        assert (booking["booking_id"], booking["label"]) == (name, (label or "")[:100].strip())

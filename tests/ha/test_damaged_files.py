@@ -21,6 +21,7 @@ from .conftest import SetUp
 from .files import hass_config_dir, hass_storage, path_of
 from .keys import HOUR, MORNING, ask, groups, guests, issue, opens
 from .support import DOMAIN, GATE, RECEPTION, entity_id, opened, restarted, unlock
+from .texts import english, placeholders
 from .units import add_unit, tell
 from .watching import act
 
@@ -53,6 +54,9 @@ DAMAGES: Mapping[str, Callable[[bytes], bytes | None]] = {
     "a folder": lambda _: None,
 }
 """What becomes of a file's content; None for a folder in its place."""
+
+SAID = {"a later version": "newer", "a folder": "unreadable"}
+"""What is said of a file that is not just damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +139,14 @@ async def a_site(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> ConfigEn
     return entry
 
 
+def assert_said(told: ir.IssueEntry, name: str) -> None:
+    """Assert that an issue says in whole sentences what is wrong with the file."""
+    key = str(told.translation_key)
+    assert key.endswith(f"_{SAID.get(name, 'damaged')}"), name
+    filled = [placeholders(text) for text in english()["issues"][key].values()]
+    assert set().union(*filled) == set(told.translation_placeholders or ()), name
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 async def test_damaged(
     hass: HomeAssistant,
@@ -158,6 +170,7 @@ async def test_damaged(
             else:
                 told = ir.async_get(again).async_get_issue(DOMAIN, f"{file.told}_{same.entry_id}")
                 assert told is not None, name
+                assert_said(told, name)
                 await unlock(again, sim)
                 assert opened(sim), name
                 await meddle(again, sim, same)

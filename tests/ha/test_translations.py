@@ -32,6 +32,7 @@ from custom_components.salto_ks.domain.bookings import (
     BookingRefusedError,
     BookingStatus,
 )
+from custom_components.salto_ks.domain.calendar_events import UnreadableReason
 from custom_components.salto_ks.domain.fixes import Fix
 from custom_components.salto_ks.domain.ids import KeyId
 from custom_components.salto_ks.domain.key_requests import KeyRefusal, KeyRefusedError
@@ -54,9 +55,11 @@ from custom_components.salto_ks.errors import (
     error_placeholders,
     form_error,
 )
+from custom_components.salto_ks.keys import connect_read_back
 from custom_components.salto_ks.keys.manager import KeyGivenUpError, KeyPendingError
 from custom_components.salto_ks.keys.news import KeyChangeKind, NewsKind
 from custom_components.salto_ks.keys.provider import KeyFailedError
+from custom_components.salto_ks.storage import Fault, FileUnusableError
 from simulator import Simulator
 
 from .conftest import SetUp
@@ -123,6 +126,9 @@ def _made(kind: type) -> Iterator[Any]:
     if kind in KEY_ERRORS:
         yield from _made_of_keys(kind)
         return
+    if kind is FileUnusableError:
+        yield from (FileUnusableError(fault, "x") for fault in Fault)
+        return
     if kind is BookingRefusedError:
         for reason, about in refusals_of_bookings().items():
             yield BookingRefusedError(reason, **dict.fromkeys(about, "x"))
@@ -145,6 +151,7 @@ def _made_of_keys(kind: type) -> Iterator[Any]:
             yield KeyRefusedError(reason, **dict.fromkeys(about, "x"))
     elif kind is KeyFailedError:
         yield from (KeyFailedError(problem, "x") for problem in KeyProblem)
+        yield from (KeyFailedError(*part) for part in errors._OF_A_PART)
     else:
         yield kind(KeyId("k"), SaltoKsServerError(status=500, endpoint=Endpoint.API))
 
@@ -246,13 +253,17 @@ def test_errors_can_be_listed() -> None:
 
 
 def raised(module: Module) -> Iterator[tuple[str, set[str] | None, str]]:
-    """Yield key and placeholders (None if not spelled out) of what a module raises."""
+    """Yield key and placeholders (None if not spelled out) of what a module raises.
+
+    A key may also be picked from a table of them.
+    """
     for call in module.calls(*HOME_ASSISTANT_ERRORS):
         key = keyword(call, "translation_key")
-        if isinstance(key, ast.Constant):
-            given = keyword(call, "translation_placeholders")
-            names = _keys(given) if isinstance(given, ast.Dict) else set() if not given else None
-            yield str(key.value), names, f"{module.name}:{call.lineno}"
+        table = module.value(key.value) if isinstance(key, ast.Subscript) else {}
+        keys = {str(key.value)} if isinstance(key, ast.Constant) else set(table.values())
+        given = keyword(call, "translation_placeholders")
+        names = _keys(given) if isinstance(given, ast.Dict) else set() if not given else None
+        yield from ((one, names, f"{module.name}:{call.lineno}") for one in keys)
 
 
 def replaced(module: Module) -> dict[str, str]:
@@ -306,7 +317,21 @@ def test_texts_of_errors_about_keys() -> None:
             seen.add(error_key(error))
             text = exceptions[error_key(error)]["message"]
             assert placeholders(text) == set(error_placeholders(error)), error_key(error)
-    assert len(seen) == len(KeyRefusal) + len(KeyProblem) + 2
+    parts = set(errors._OF_A_PART.values())
+    assert len(seen) == len(KeyRefusal) + len(KeyProblem) + len(parts) + 2
+
+
+def test_texts_of_parts_of_keys() -> None:
+    """What we say ourselves is wrong with a key is a text of its own, in the person's language."""
+    said = {
+        text
+        for name, module in integration().items()
+        for call in module.calls("KeyFailedError")
+        if name.startswith("keys.") and len(call.args) > 1
+        for text in texts(call.args[1])
+    }
+    said |= {detail for _, detail in connect_read_back._FAILURES.values() if detail}
+    assert said == {detail for _, detail in errors._OF_A_PART}
 
 
 # Flows
@@ -500,12 +525,13 @@ def test_texts_of_fields(section: str) -> None:
 
 
 STEPS_OF_UNITS: Mapping[str, vol.Schema] = {
-    "user": unit_flow._UNIT,
-    "reconfigure": unit_flow._UNIT,
+    "user": unit_flow._unit_schema([]),
+    "reconfigure": unit_flow._unit_schema([]),
     "keys": unit_flow._KEYS_ONLY,
     "opening": unit_flow._OPENING,
     "events": unit_flow._EVENTS,
     "preview": vol.Schema({}),
+    "preview_unreadable": vol.Schema({}),
     "preview_failed": vol.Schema({}),
 }
 
@@ -666,7 +692,17 @@ def _issues_raised(module: Module) -> Iterator[tuple[str, set[str], bool]]:
         for call in _calls_in(part, "async_show"):
             fixable = keyword(call, "fixable") is not None
             given = {"site"} | _filled_by(part, call.args[1])
-            yield from ((key, given, fixable) for key in _keys_of(module, part, call.args[0]))
+            text = keyword(call, "text")
+            keys = _keys_of(module, part, call.args[0]) if text is None else _picked(module, text)
+            yield from ((key, given, fixable) for key in keys)
+
+
+def _picked(module: Module, node: ast.expr) -> set[str]:
+    """Return the keys of the tables that one is picked from in an expression."""
+    tables = (
+        module.value(item.value) for item in ast.walk(node) if isinstance(item, ast.Subscript)
+    )
+    return {key for table in tables for key in table.values()}
 
 
 def _keys_of(module: Module, part: ast.AST, node: ast.expr) -> set[str]:
@@ -944,7 +980,7 @@ def test_texts_of_system_health() -> None:
 def test_texts_of_the_front_desk() -> None:
     """The card has words for every way a key can stand, for what is wrong with it, and for more."""
     common = english()["common"]
-    users = {"access", "desk", "explain", "finding", "logbook"}
+    users = {"access", "desk", "event", "explain", "finding", "logbook"}
     assert {key.partition("_")[0] for key in common} <= users
     kinds: Mapping[str, type[StrEnum]] = {
         "desk_status_": KeyStatus,
@@ -973,6 +1009,12 @@ def test_texts_of_the_activity() -> None:
     changes = {f"key_changed_{change}" for change in KeyChangeKind}
     others = {"checked_in", "key", "key_of_booking", "key_failed_why", "late"}
     assert words("logbook_") == doors | by_nobody | set(NewsKind) | changes | others
+
+
+def test_texts_of_events_that_cannot_be_read() -> None:
+    """There are words for whatever may be wrong with an event of a calendar."""
+    words = {key for key in english()["common"] if key.startswith("event_")}
+    assert words == {reason.value for reason in UnreadableReason}
 
 
 def test_texts_of_findings() -> None:

@@ -322,13 +322,30 @@ async def test_some_doors_without_keypad(hass: HomeAssistant, sim: Simulator, en
     assert data_of(entry, "B")["doors"] == vendor_ids(sim, "Pedestrian gate")
 
 
+def left_out(result: Result) -> list[str]:
+    """Return the calendars that the first form does not offer."""
+    fields = list(result["data_schema"].schema)
+    assert fields == ["name", "calendar", "doors", "mode"]
+    offered: list[str] = result["data_schema"].schema["calendar"].config["exclude_entities"]
+    return offered
+
+
 async def test_calendar_of_our_own(hass: HomeAssistant, entry: Entry, calendar: str) -> None:
-    """A calendar that shows keys has no bookings: they would make keys of keys."""
+    """A calendar that shows keys has no bookings: they would make keys of keys.
+
+    It is not offered, and refused where it was made while the form was open.
+    """
+    result = await start_unit(hass, entry)
     await make_unit(hass, entry, name="Pitch 13")
-    for own in ("calendar.camping_de_zilverspar_keys", "calendar.pitch_13_keys"):
+    ours = ["calendar.camping_de_zilverspar_keys", "calendar.pitch_13_keys"]
+    assert left_out(result) == ours[:1]
+    for own in ours:
         assert hass.states.get(own) is not None
-        result = await fill_unit(hass, await start_unit(hass, entry), unit_input(calendar=own))
-        assert (result["step_id"], result["errors"]) == ("user", {"calendar": "calendar_our_own"})
+        with pytest.raises(InvalidData):
+            await fill_unit(hass, await start_unit(hass, entry), unit_input(calendar=own))
+    result = await fill_unit(hass, result, unit_input(calendar=ours[1]))
+    assert (result["step_id"], result["errors"]) == ("user", {"calendar": "calendar_our_own"})
+    assert left_out(result) == ours
     result = await go_through(hass, await fill_unit(hass, result, unit_input(calendar=calendar)))
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert data_of(entry)["calendar"] == calendar
@@ -445,7 +462,7 @@ def events_shown(result: Result) -> list[str]:
 def counts_shown(result: Result) -> tuple[str, ...]:
     """Return how many events are bookings, left out and unreadable."""
     given = result["description_placeholders"]
-    return given["count"], given["ignored"], given["unreadable"]
+    return given["count"], given["ignored"], given.get("unreadable", "0")
 
 
 async def test_preview(hass: HomeAssistant, entry: Entry, calendar: str) -> None:
@@ -456,13 +473,35 @@ async def test_preview(hass: HomeAssistant, entry: Entry, calendar: str) -> None
     await add_event(hass, "Blocked by owner", "2026-12-20", "2026-12-22")
     await add_event(hass, "For ever", "2027-01-01", "2029-01-01")
     forms = {"events": {"ignore_patterns": ["blocked"], "pending_patterns": ["option"]}}
-    result = await reach(hass, entry, "preview", forms, calendar=calendar)
+    result = await reach(hass, entry, "preview_unreadable", forms, calendar=calendar)
     assert events_shown(result) == [
-        "- 2026-12-07 15:00 - 2026-12-09 09:00: Jansen (confirmed)",
-        "- 2026-12-11 15:00 - 2026-12-13 10:00: Option De Vries (pending)",
+        "- 2026-12-07 15:00 - 2026-12-09 09:00: Jansen (Confirmed)",
+        "- 2026-12-11 15:00 - 2026-12-13 10:00: Option De Vries (Pending)",
     ]
     assert counts_shown(result) == ("2", "1", "1")
+    unreadable = result["description_placeholders"]["unreadable_events"]
+    assert unreadable == "- 2027-01-01: For ever (too long for a booking)"
     assert not [one for one in entry.subentries.values() if one.subentry_type == "unit"]
+    result = await go_through(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_preview_names_what_cannot_be_read(
+    hass: HomeAssistant, entry: Entry, calendar: str
+) -> None:
+    """The first few of them are named, by what they are called and as their calendar says it."""
+    hass.config.language = "de"
+    await add_event(hass, "[x](http://x)", ARRIVAL, ARRIVAL + timedelta(days=500))
+    for number in range(SHOWN_EVENTS + 1):
+        starts = ARRIVAL + timedelta(days=number + 1)
+        await add_event(hass, f"Guest {number}", starts, starts + timedelta(days=500))
+    result = await reach(hass, entry, "preview_unreadable", calendar=calendar)
+    assert counts_shown(result) == ("0", "0", str(SHOWN_EVENTS + 2))
+    lines = result["description_placeholders"]["unreadable_events"].splitlines()
+    assert len(lines) == SHOWN_EVENTS
+    assert lines[0].startswith(f"- {ARRIVAL:%Y-%m-%d} ")
+    assert "](" not in lines[0]
+    assert lines[1].endswith(": Guest 0 (zu lang für eine Buchung)")
     result = await go_through(hass, result)
     assert result["type"] is FlowResultType.CREATE_ENTRY
 

@@ -234,7 +234,7 @@ async def test_file_that_is_no_json(hass: HomeAssistant, sim: Simulator, set_up:
             assert same.error_reason_translation_key == "storage_unreadable"
             (aside,) = path.parent.glob(f"{KEY}.corrupt.*")
             assert same.error_reason_translation_placeholders is not None
-            assert aside.name in same.error_reason_translation_placeholders["detail"]
+            assert same.error_reason_translation_placeholders["file"] == aside.name
             assert not path.exists()
     path.write_bytes(good)
     async with restarted(hass, entry) as (again, same):

@@ -37,6 +37,7 @@ FORMS: Mapping[str, Mapping[str, Any]] = {
     "opening": {},
     "events": {},
     "preview": {},
+    "preview_unreadable": {},
     "preview_failed": {},
 }
 """What is typed into each form where a test says nothing else."""

@@ -58,6 +58,11 @@ async def a_ledger(hass: HomeAssistant) -> Ledger:
     return ledger
 
 
+def in_folder(hass: HomeAssistant, name: str) -> str:
+    """Return how a file of the site's ledger is called, from the folder .storage on."""
+    return f"{folder_of(hass).name}/{name}"
+
+
 async def refuses_all_writes(ledger: Ledger) -> None:
     """Check that nothing can be written to a ledger."""
     record = a_record(next(iter(ledger.records), KeyId(f"{ledger.instance}-1")))
@@ -169,7 +174,7 @@ async def test_file_that_is_not_believed(
     before = contents(folder)
 
     ledger = await opened(hass)
-    assert ledger.quarantine == Quarantine(fault, name)
+    assert ledger.quarantine == Quarantine(fault, f"{folder.name}/{name}")
     await refuses_all_writes(ledger)
     assert contents(folder) == before
     assert not ir.async_get(hass).issues
@@ -200,10 +205,12 @@ async def test_deleted_intents_are_no_new_ledger(hass: HomeAssistant) -> None:
     (folder / INTENTS).unlink()
     for name in (FIRST, SECOND):
         (folder / name).unlink()
-        assert (await opened(hass)).quarantine == Quarantine(Fault.MISSING, INTENTS)
+        assert (await opened(hass)).quarantine == Quarantine(
+            Fault.MISSING, in_folder(hass, INTENTS)
+        )
     assert [path.name for path in folder.iterdir()] == ["audit.2026-10.jsonl"]
     (folder / "audit.2026-10.jsonl").rename(folder / "intents.corrupt.2026-10-25")
-    assert (await opened(hass)).quarantine == Quarantine(Fault.MISSING, INTENTS)
+    assert (await opened(hass)).quarantine == Quarantine(Fault.MISSING, in_folder(hass, INTENTS))
 
 
 async def test_file_that_the_intents_do_not_list(hass: HomeAssistant) -> None:
@@ -259,7 +266,7 @@ async def test_file_of_another_ledger(hass: HomeAssistant) -> None:
     other = "0000" if ledger.instance != "0000" else "1111"
     with_data(instance=other)(path)
     found = await opened(hass)
-    assert found.quarantine == Quarantine(Fault.DAMAGED, SECOND)
+    assert found.quarantine == Quarantine(Fault.DAMAGED, in_folder(hass, SECOND))
     assert found.instance == ledger.instance
 
 
@@ -303,7 +310,7 @@ async def test_several_faults(hass: HomeAssistant) -> None:
     for name in (INTENTS, FIRST, SECOND):
         cut_off(folder / name)
     for name in (INTENTS, FIRST, SECOND):
-        assert (await opened(hass)).quarantine == Quarantine(Fault.DAMAGED, name)
+        assert (await opened(hass)).quarantine == Quarantine(Fault.DAMAGED, f"{folder.name}/{name}")
         (folder / name).write_bytes(sound[name])
     assert (await opened(hass)).quarantine is None
 
@@ -492,7 +499,7 @@ async def test_step_that_fails(hass: HomeAssistant) -> None:
     await a_ledger(hass)
     before = contents(folder_of(hass))
     ledger = await opened(hass, file_format=replace(LATER, steps={1: lambda _, data: data["x"]}))
-    assert ledger.quarantine == Quarantine(Fault.DAMAGED, INTENTS)
+    assert ledger.quarantine == Quarantine(Fault.DAMAGED, in_folder(hass, INTENTS))
     await refuses_all_writes(ledger)
     assert contents(folder_of(hass)) == before
 
@@ -511,7 +518,7 @@ async def test_folder_that_disappears(hass: HomeAssistant) -> None:
     aside = folder.rename(folder.with_name("aside"))
     await ledger.update(record)
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert (await opened(hass)).quarantine == Quarantine(Fault.MISSING, INTENTS)
+    assert (await opened(hass)).quarantine == Quarantine(Fault.MISSING, in_folder(hass, INTENTS))
     shutil.rmtree(folder)
     aside.rename(folder)
     assert state(await opened(hass)) == state(ledger)

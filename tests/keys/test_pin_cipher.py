@@ -11,12 +11,14 @@ from homeassistant.core import CoreState, HomeAssistant
 import pytest
 
 from custom_components.salto_ks.api.models import SiteId
+from custom_components.salto_ks.keys.ledger_files import Quarantine
 from custom_components.salto_ks.keys.pin_cipher import (
     CipherUnavailableError,
     PinCipher,
     PinUnreadableError,
     async_get_pin_cipher,
 )
+from custom_components.salto_ks.storage import Fault
 from tests.ha.files import hass_config_dir, hass_storage, path_of, read
 
 from .ledgers import SITE, issued, no_room, opened
@@ -214,6 +216,7 @@ async def test_key_that_cannot_be_written(hass: HomeAssistant, obstacle: str) ->
         cipher = await async_get_pin_cipher(hass)
         hass.set_state(CoreState.running)
     assert not cipher.is_available
+    assert cipher.quarantine == Quarantine(Fault.UNWRITABLE, KEY)
     assert not path_of(hass, KEY).exists()
     assert (await async_get_pin_cipher(hass)).is_available
     assert (await loaded(hass)).unseal(cipher.seal(PIN)) == PIN

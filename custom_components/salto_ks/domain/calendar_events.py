@@ -41,7 +41,7 @@ _FIRMNESS: Final = (BookingStatus.CONFIRMED, BookingStatus.PENDING, BookingStatu
 
 
 class UnreadableReason(StrEnum):
-    """Why an event is no booking; each has a text of the same name."""
+    """Why an event is no booking; each has one of the common texts, of the same name."""
 
     NO_END = "event_no_end"
     NO_LENGTH = "event_no_length"
@@ -100,6 +100,8 @@ class Unreadable:
     identity: str
     has_uid: bool
     label: str = field(repr=False)
+    starts: date | datetime
+    """As the calendar says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,9 @@ def read_item(item: CalendarItem, unit: Unit, zone: tzinfo) -> SeenEvent | Unrea
                 listed_from=span.listed_from,
                 listed_until=span.listed_until,
             )
-    return Unreadable(reason=span, identity=identity, has_uid=has_uid, label=label)
+    return Unreadable(
+        reason=span, identity=identity, has_uid=has_uid, label=label, starts=item.starts
+    )
 
 
 def read_items(items: Iterable[CalendarItem], unit: Unit, zone: tzinfo) -> Reading:

@@ -6,7 +6,6 @@ on with nothing: a ledger without its keys would let them open doors for ever.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 import re
@@ -20,7 +19,7 @@ from ..api.models import SiteId
 from ..const import DOMAIN
 from ..domain.ids import KeyId
 from ..domain.keys import KeyRecord
-from ..storage import SureStore
+from ..storage import Fault, SureStore
 from .audit_log import is_log_file, keep_names
 from .key_index import KeyIndex
 from .ledger_codec import (
@@ -42,23 +41,13 @@ _SEALED: Final = b"gAAAAA"
 """What every PIN that was ever sealed begins with: version and age of a Fernet token."""
 
 
-class Fault(StrEnum):
-    """What is wrong with a file."""
-
-    DAMAGED = "damaged"
-    NEWER = "newer"
-    """It was written by a later version than this."""
-    MISSING = "missing"
-    UNREADABLE = "unreadable"
-    """The disk does not give it, or not to us."""
-
-
 @dataclass(frozen=True, slots=True)
 class Quarantine:
     """Why a ledger is not written to."""
 
     fault: Fault
     file: str
+    """Its name, from the folder .storage on."""
 
 
 class FileFaultError(Exception):
@@ -151,14 +140,14 @@ def read_ledger(files: LedgerFiles, file_format: FileFormat) -> Found:
     try:
         found.head = _read_head(files, file_format, names)
     except FileFaultError as err:
-        faults.append(Quarantine(err.fault, err.file))
+        faults.append(Quarantine(err.fault, f"{files.name}/{err.file}"))
     listed = found.head.shards if found.head else set()
     there = {int(match[1]) for match in map(_SHARD_FILE.fullmatch, names) if match}
     for number in sorted(listed | there):
         try:
             found.shards[number] = _read_shard(files, file_format, number, found.head)
         except FileFaultError as err:
-            faults.append(Quarantine(err.fault, err.file))
+            faults.append(Quarantine(err.fault, f"{files.name}/{err.file}"))
     for shard in found.shards.values():
         found.records |= shard.records
     found.index = KeyIndex(found.records.values())

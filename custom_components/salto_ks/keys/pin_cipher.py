@@ -14,8 +14,8 @@ from homeassistant.helpers.storage import STORAGE_DIR
 from homeassistant.util.hass_dict import HassKey
 
 from ..const import DOMAIN, LOGGER
-from ..storage import StorageError, SureStore
-from .ledger_files import Fault, FileFaultError, Quarantine, holds_sealed_pins, read_store
+from ..storage import Fault, StorageError, SureStore
+from .ledger_files import FileFaultError, Quarantine, holds_sealed_pins, read_store
 
 STORE_KEY: Final = f"{DOMAIN}.pin_key"
 STORE_VERSION: Final = 1
@@ -63,7 +63,7 @@ class PinCipher:
                 return
             try:
                 self._fernet = await self._read() or await self._make()
-            except (FileFaultError, StorageError, OSError, ValueError) as err:
+            except (FileFaultError, OSError, ValueError) as err:
                 LOGGER.error("Guest PINs can be neither kept nor revealed: %s", err)
                 fault = err.fault if isinstance(err, FileFaultError) else Fault.UNREADABLE
                 self.quarantine = Quarantine(fault, STORE_KEY)
@@ -107,13 +107,16 @@ class PinCipher:
     async def _make(self) -> Fernet:
         """Make the first key and return it when it is on disk.
 
-        Raises FileFaultError when it is not the first one, StorageError, or OSError.
+        Raises FileFaultError when it is not the first one or cannot be written, or OSError.
         """
         storage = Path(self._hass.config.path(STORAGE_DIR))
         if await self._hass.async_add_executor_job(holds_sealed_pins, storage):
             raise FileFaultError(Fault.MISSING, Path(self._store.path))
         key = Fernet.generate_key()
-        await self._store.async_save_now({"key": key.decode()})
+        try:
+            await self._store.async_save_now({"key": key.decode()})
+        except StorageError:
+            raise FileFaultError(Fault.UNWRITABLE, Path(self._store.path)) from None
         return Fernet(key)
 
 
