@@ -36,7 +36,7 @@ from .coordinator import (
     SaltoKsDoorsCoordinator,
     SaltoKsSiteCoordinator,
 )
-from .denials import Denials
+from .denials import denials_of, forget_denials
 from .desk import async_setup_desk
 from .devices import SiteDevices, async_device_ids
 from .domain.ids import PersonId
@@ -62,7 +62,7 @@ from .session import async_create_session, create_client_from, server_url_error,
 from .site_issues import SiteIssues
 from .site_keys import SiteKeys
 from .site_state import async_get_site_states
-from .storage import StorageError
+from .storage import FileUnusableError, StorageError
 from .units import units_of
 
 PLATFORMS: Final = (
@@ -75,6 +75,7 @@ PLATFORMS: Final = (
     Platform.SWITCH,
 )
 
+_GOOD_ADDRESS: Final = "https://salto.example.com:8124"
 
 CONFIG_SCHEMA: Final = cv.config_entry_only_config_schema(DOMAIN)
 
@@ -101,11 +102,11 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
     try:
         vault = await async_get_iq_vault(hass)
         states = await async_get_site_states(hass)
-    except StorageError as err:
+    except FileUnusableError as err:
         raise ConfigEntryError(
             translation_domain=DOMAIN,
             translation_key="storage_unreadable",
-            translation_placeholders={"detail": str(err)},
+            translation_placeholders={"file": err.file},
         ) from err
     session = async_create_session(hass, auto_cleanup=True)
     client = create_client_from(session, entry.data)
@@ -115,8 +116,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
     await site.async_config_entry_first_refresh()
     await doors.async_config_entry_first_refresh()
 
-    issues = IqIssues(hass, entry)
-
+    is_active = partial(states.is_active, site_id)
     set_up_iqs = _set_up_iqs(entry)  # When it changes the entry is loaded anew.
     commands = DoorCommands(
         client,
@@ -124,7 +124,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         site_id=site_id,
         user_id=site.data.member.platform_id,
         set_up_iqs=lambda: set_up_iqs,
-        is_active=lambda: states.is_active(site_id),
+        is_active=is_active,
         clock=dt_util.utcnow,
         on_outcome=doors.async_note_outcome,
     )
@@ -137,7 +137,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         cipher=await async_get_pin_cipher(hass),
         facts=facts_from(doors),
         zone_of=zones_from(doors, site),
-        is_active=lambda: states.is_active(site_id),
+        is_active=is_active,
     )
     bookings = BookingStore(hass, site_id)
     await bookings.async_load()
@@ -149,7 +149,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         keys=keys,
         has_keypad=keypads_from(doors),
         condition_of=conditions_from(doors),
-        is_active=lambda: states.is_active(site_id),
+        is_active=is_active,
     )
     seats = SeatOutlook(hass, entry, site=site, ledger=keys.ledger, bookings=engine)
     await seats.async_begin()
@@ -165,7 +165,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
         keys=keys,
         bookings=engine,
         seats=seats,
-        denials=Denials(),
+        denials=denials_of(hass, site_id),
         feed=feed,
         stream=AccessStream(
             hass,
@@ -179,24 +179,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
     )
     devices = SiteDevices(hass, entry)
     await devices.async_begin()
-    entry.async_on_unload(doors.async_add_listener(devices.async_update))
-
-    @callback
-    def site_changed() -> None:
-        devices.async_update()
-        issues.async_update()
-        doors.async_tell(*doors.data.iqs)
-
-    @callback
-    def credential_changed(key: IqKey) -> None:
-        if key.site_id == site_id:
-            issues.async_update()
-            doors.async_tell(key.iq_id)
-
-    entry.async_on_unload(site.async_add_listener(site_changed))
-    entry.async_on_unload(vault.subscribe(credential_changed))
-    issues.async_update()
-    entry.async_on_unload(doors.async_add_listener(issues.async_update))
+    _async_follow(entry, devices, IqIssues(hass, entry))
     entry.async_on_unload(keys.async_listen(lambda _: site.async_read_soon()))
     _async_look_after_issues(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
@@ -209,8 +192,44 @@ async def async_setup_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> b
 
 def _check_servers(entry: SaltoKsConfigEntry) -> None:
     """Raise ConfigEntryError for an address that no form would have taken, as one without TLS."""
-    if any(server_url_error(entry.data[key]) for key in (CONF_API_URL, CONF_IDENTITY_URL)):
-        raise ConfigEntryError(translation_domain=DOMAIN, translation_key="server_refused")
+    for field in (CONF_API_URL, CONF_IDENTITY_URL):
+        wrong = server_url_error(entry.data[field])
+        if wrong == "url_insecure":
+            raise ConfigEntryError(translation_domain=DOMAIN, translation_key="server_refused")
+        if wrong is not None:
+            raise ConfigEntryError(
+                translation_domain=DOMAIN,
+                translation_key="server_address_unusable",
+                translation_placeholders={"example": _GOOD_ADDRESS},
+            )
+
+
+@callback
+def _async_follow(entry: SaltoKsConfigEntry, devices: SiteDevices, issues: IqIssues) -> None:
+    """Keep devices and the issues of IQs as the site, its doors and the credentials are."""
+    data = entry.runtime_data
+    doors, site = data.doors, data.site
+
+    @callback
+    def doors_changed() -> None:
+        devices.async_update()
+        issues.async_update()
+
+    @callback
+    def site_changed() -> None:
+        doors_changed()
+        doors.async_tell(*doors.data.iqs)
+
+    @callback
+    def credential_changed(key: IqKey) -> None:
+        if key.site_id == site.site_id:
+            issues.async_update()
+            doors.async_tell(key.iq_id)
+
+    issues.async_update()
+    entry.async_on_unload(doors.async_add_listener(doors_changed))
+    entry.async_on_unload(site.async_add_listener(site_changed))
+    entry.async_on_unload(data.vault.subscribe(credential_changed))
 
 
 @callback
@@ -267,10 +286,12 @@ async def async_remove_entry(hass: HomeAssistant, entry: SaltoKsConfigEntry) -> 
     So does the ledger: its keys are still out. A site that is added again reads its door log from
     then on.
     """
+    site_id = SiteId(entry.data[CONF_SITE_ID])
     async_remove_issues(hass, entry)
+    forget_denials(hass, site_id)
     try:
         cursors = await async_get_access_cursors(hass)
-        await cursors.forget(SiteId(entry.data[CONF_SITE_ID]))
+        await cursors.forget(site_id)
     except StorageError as err:
         LOGGER.warning("How far the door log was read is still kept: %s", err)
 

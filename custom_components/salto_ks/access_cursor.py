@@ -12,6 +12,7 @@ from homeassistant.util.hass_dict import HassKey
 from .api.access_events import AccessEvent, AccessEventId
 from .api.models import SiteId
 from .const import DOMAIN, LOGGER
+from .domain.json_values import as_instant, instant_to_json
 from .storage import StorageError, SureStore
 
 STORE_KEY: Final = f"{DOMAIN}.access_events"
@@ -130,8 +131,8 @@ class AccessCursors:
 def _cursor_to_json(cursor: AccessCursor) -> dict[str, Any]:
     """Write a cursor."""
     return {
-        "newest_at": cursor.newest_at.isoformat(),
-        "handed_out": {key: at.isoformat() for key, at in cursor.handed_out.items()},
+        "newest_at": instant_to_json(cursor.newest_at),
+        "handed_out": {key: instant_to_json(at) for key, at in cursor.handed_out.items()},
     }
 
 
@@ -145,13 +146,13 @@ def _cursor_from_json(data: Any) -> AccessCursor:
     )
 
 
-def _instant(text: str) -> datetime:
-    """Read an instant. Raises TypeError or ValueError for another thing, or one without a zone.
+def _instant(value: object) -> datetime:
+    """Read an instant. Raises ValueError for another thing.
 
     One before there was anything to log is none either, since time cannot be counted back from it.
     """
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None or instant.year < _EARLIEST_YEAR:
+    instant = as_instant(value)
+    if instant.year < _EARLIEST_YEAR:
         raise ValueError("not an instant of a door log")
     return instant
 

@@ -61,7 +61,8 @@ class SaltoKsAccessFeed(SaltoKsCoordinator[AccessFeedSnapshot]):
     kept when all that listen have kept what they have to. So a crash in between loses nothing and
     hands the events of one poll out a second time at most; who must not take one twice knows it
     by its id. A door that was offline tells late, for which the last quarter of an hour before the
-    newest event is read again each time. What comes later than that is lost where other doors were used in the meantime.
+    newest event is read again each time. What comes later than that is lost where other doors were
+    used in the meantime.
 
     Nothing depends on the feed. An account without the right to read the log (403) has everything
     else, so it is refreshed with `async_refresh` and never as a first refresh; and it is asked for

@@ -13,7 +13,7 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .api.models import BatteryLevel, Iq, Lock
+from .api.models import Iq, Lock
 from .coordinator import SaltoKsConfigEntry, SaltoKsDoorsCoordinator
 from .domain.ids import UnitId
 from .domain.unit_state import ReadinessState
@@ -28,13 +28,6 @@ from .entity import (
 )
 
 PARALLEL_UPDATES = 0
-
-_BATTERY_IS_LOW: Final[dict[str, bool]] = {
-    BatteryLevel.FRESH: False,
-    BatteryLevel.GOOD: False,
-    BatteryLevel.LOW: True,
-    BatteryLevel.CRITICAL: True,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +56,7 @@ DOOR_SENSORS: Final = (
         key="battery_low",
         device_class=BinarySensorDeviceClass.BATTERY,
         entity_category=EntityCategory.DIAGNOSTIC,
-        value=lambda lock: _BATTERY_IS_LOW.get(lock.battery_level),
+        value=lambda lock: lock.battery_low,
     ),
     DoorBinarySensorDescription(
         key="left_open",

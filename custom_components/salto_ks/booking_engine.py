@@ -52,10 +52,10 @@ from .domain.calendar_memory import (
     believed,
     with_booking,
 )
-from .domain.desired_keys import DesiredKey, desired_keys
+from .domain.desired_keys import DesiredKey, desired_key, desired_keys, status_for_booking
 from .domain.ids import BookingId, DoorId, KeyId, UnitId
 from .domain.key_requests import By, KeyChange, KeyRefusal, KeyRefusedError, gives_more
-from .domain.keys import KeyRecord
+from .domain.keys import KeyRecord, KeyStatus
 from .domain.opening import after_opening
 from .domain.unit_state import (
     DoorCondition,
@@ -71,7 +71,7 @@ from .keys.news import KeyNews, NewsKind
 from .keys.provider import KeyFailedError
 from .listeners import KeyedListeners
 from .site_keys import SiteKeys
-from .storage import StorageError
+from .storage import FileUnusableError, StorageError
 from .units import unit_subentries
 
 READ_EVERY: Final = timedelta(minutes=5)
@@ -116,6 +116,8 @@ class UnitView:
     """Who comes next."""
     key: KeyRecord | None
     """The key of who is there, else of who comes next."""
+    key_status: KeyStatus | None
+    """Where that key stands, be it one that is to be issued later; None where there is none."""
     readiness: Readiness
 
 
@@ -212,7 +214,7 @@ class BookingEngine:
         """The keys that bookings wanted at the last comparison; None before the first."""
 
     @property
-    def failure(self) -> str | None:
+    def failure(self) -> FileUnusableError | None:
         """Return why bookings are not known, and so no key is touched for them."""
         return self._store.failure
 
@@ -312,10 +314,13 @@ class BookingEngine:
         due, about = arrival_due(bookings, now), current or arrival
         keys = () if due is None else self._keys.manager.keys(booking_id=due.booking_id)
         doors = unit.doors if due is None else unit.doors_of(due)
+        key = None if about is None else self.key_of(about)
+        wanted = None if about is None else desired_key(about, unit, now)
         return UnitView(
             current=current,
             arrival=arrival,
-            key=None if about is None else self.key_of(about),
+            key=key,
+            key_status=status_for_booking(key, wanted, now),
             readiness=readiness(
                 unit,
                 due,

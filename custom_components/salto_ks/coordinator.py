@@ -83,6 +83,10 @@ class DoorsSnapshot:
         """Return a lock as it was told last, in this poll or before. Raises KeyError."""
         return self.locks[lock_id] if lock_id in self.locks else self.missing[lock_id]
 
+    def find(self, lock_id: LockId) -> Lock | None:
+        """Return the same lock; None for one that the site does not have."""
+        return self.locks.get(lock_id) or self.missing.get(lock_id)
+
     def iq_of(self, lock: Lock) -> Iq | None:
         """Return the IQ that a lock hangs on, if it is listed."""
         return None if lock.iq_id is None else self.iqs.get(lock.iq_id)

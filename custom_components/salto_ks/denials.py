@@ -1,11 +1,17 @@
-"""Who was refused at a door last, as far as the door log was read since the start."""
+"""Who was refused at a door last, as far as the door log was read since Home Assistant started."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+from homeassistant.util.hass_dict import HassKey
+
 from .api.access_events import AccessEvent
-from .api.models import LockId
+from .api.models import LockId, SiteId
+from .const import DOMAIN
 from .domain.access_events import (
     OPENINGS,
     DenialReason,
@@ -16,10 +22,11 @@ from .domain.access_events import (
 )
 from .domain.ids import PersonId
 
-MOST_PEOPLE: Final = 1000
-"""People of whom the last opening or refusal is remembered; who came longest ago goes first."""
+MOST_AT_DOORS: Final = 5000
+"""How many pairs of a person and a door are remembered; those heard of longest ago go first."""
 
 _TELLING: Final = OPENINGS | {DoorEventType.ACCESS_DENIED}
+_DENIALS: Final[HassKey[dict[SiteId, Denials]]] = HassKey(f"{DOMAIN}_denials")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,32 +40,48 @@ class LastAccess:
 
 
 class Denials:
-    """The last opening or refusal of each door and of each person."""
+    """The last opening or refusal of each door, and of each person at each door."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        """Begin with nothing; `clock` tells aware UTC."""
+        self._clock = clock
         self._doors: dict[LockId, LastAccess] = {}
-        self._people: dict[PersonId, LastAccess] = {}
+        self._people: dict[tuple[PersonId, LockId], LastAccess] = {}
 
     def note(self, events: tuple[AccessEvent, ...]) -> None:
         """Take up lines of the door log; one that comes late does not replace a newer one."""
+        now = self._clock()
         for event in events:
             told = _told(event)
             if told.type in _TELLING and event.lock_id is not None:
-                last = LastAccess(at=event.at, lock_id=event.lock_id, reason=told.reason)
+                at = min(event.at, now)  # an IQ whose clock is ahead would have the last word
+                last = LastAccess(at=at, lock_id=event.lock_id, reason=told.reason)
                 _keep(self._doors, event.lock_id, last)
                 if event.person_id is not None:
-                    _keep(self._people, PersonId(event.person_id), last)
-        while len(self._people) > MOST_PEOPLE:
+                    _keep(self._people, (PersonId(event.person_id), event.lock_id), last)
+        while len(self._people) > MOST_AT_DOORS:
             del self._people[next(iter(self._people))]
 
     def at_door(self, lock_id: LockId) -> LastAccess | None:
         """Return the refusal that is the last thing a door has told; None for anything else."""
-        return _refusal(self._doors.get(lock_id))
+        last = self._doors.get(lock_id)
+        return None if last is None or last.reason is None else last
 
-    def of_person(self, person_id: PersonId) -> LastAccess | None:
-        """Return the refusal that is the last thing told of a person; None for anything else."""
-        return _refusal(self._people.get(person_id))
+    def of_person(self, person_id: PersonId) -> tuple[LastAccess, ...]:
+        """Return the refusals that are the last thing told of a person at a door, newest first."""
+        found = (last for (person, _), last in self._people.items() if person == person_id)
+        refusals = (last for last in found if last.reason is not None)
+        return tuple(sorted(refusals, key=lambda last: last.at, reverse=True))
+
+
+def denials_of(hass: HomeAssistant, site_id: SiteId) -> Denials:
+    """Return what is remembered of a site: the same however often its entry is loaded."""
+    return hass.data.setdefault(_DENIALS, {}).setdefault(site_id, Denials(dt_util.utcnow))
+
+
+def forget_denials(hass: HomeAssistant, site_id: SiteId) -> None:
+    """Remember nothing more of a site."""
+    hass.data.get(_DENIALS, {}).pop(site_id, None)
 
 
 def _told(event: AccessEvent) -> DoorEvent:
@@ -80,7 +103,3 @@ def _keep[K](known: dict[K, LastAccess], about: K, last: LastAccess) -> None:
     if before is None or before.at <= last.at:
         known.pop(about, None)
         known[about] = last
-
-
-def _refusal(last: LastAccess | None) -> LastAccess | None:
-    return last if last is not None and last.reason is not None else None

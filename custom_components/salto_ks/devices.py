@@ -119,10 +119,10 @@ def async_device_ids(registry: dr.DeviceRegistry, entry_id: str) -> dict[str, st
 
 def _iq_device(iq: Iq, *, via: str) -> _Device:
     revision = iq.revision or None
-    return _Device(name=iq.name or iq.mac or iq.id, model="IQ", hw_version=revision, via=via)
+    return _Device(name=iq.title, model="IQ", hw_version=revision, via=via)
 
 
 def _lock_device(lock: Lock, *, via: str) -> _Device:
     kind = _LOCK_MODELS.get(lock.lock_type)
     model = ", ".join(part for part in (lock.vendor_name, kind) if part) or None
-    return _Device(name=lock.name or lock.mac or lock.id, model=model, hw_version=None, via=via)
+    return _Device(name=lock.title, model=model, hw_version=None, via=via)

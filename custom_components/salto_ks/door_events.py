@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -106,12 +106,10 @@ class DoorEvents:
         opening = LastOpening(at=self._now(), actor=actor)
         awaited = self._ours.setdefault(lock_id, deque(maxlen=_OPENINGS_NOTED))
         awaited.append(opening)
-        try:
+        with ExitStack() as after_failure:
+            after_failure.callback(_forget, awaited, opening)
             yield
-        except BaseException:
-            if opening in awaited:
-                awaited.remove(opening)
-            raise
+            after_failure.pop_all()
         if opening in awaited:
             self._openings[lock_id] = opening
             self._opening_listeners.tell([lock_id])
@@ -229,6 +227,12 @@ class DoorEvents:
         """Tell the time by Salto's clock, as far as it is known."""
         offset = self._entry.runtime_data.client.server_clock_offset
         return dt_util.utcnow() + (offset or timedelta())
+
+
+def _forget(awaited: deque[LastOpening], opening: LastOpening) -> None:
+    """Wait for Salto's line about an opening no longer, if it has not come yet."""
+    if opening in awaited:
+        awaited.remove(opening)
 
 
 def opening_to_json(opening: LastOpening) -> dict[str, Any]:

@@ -1,20 +1,12 @@
 """What the last poll says of doors, in the words in which keys are decided about."""
 
 from collections.abc import Callable
-from typing import Final
 
-from .api.models import BatteryLevel, LockedState, LockId
+from .api.models import LockedState, LockId
 from .coordinator import SaltoKsDoorsCoordinator, SaltoKsSiteCoordinator
 from .domain.ids import DoorId
 from .domain.key_requests import DoorFacts
 from .domain.unit_state import DoorCondition
-
-_BATTERY_IS_LOW: Final[dict[str, bool]] = {
-    BatteryLevel.FRESH: False,
-    BatteryLevel.GOOD: False,
-    BatteryLevel.LOW: True,
-    BatteryLevel.CRITICAL: True,
-}
 
 
 def facts_from(doors: SaltoKsDoorsCoordinator) -> Callable[[DoorId], DoorFacts | None]:
@@ -22,12 +14,12 @@ def facts_from(doors: SaltoKsDoorsCoordinator) -> Callable[[DoorId], DoorFacts |
 
     def facts_of(door_id: DoorId) -> DoorFacts | None:
         snapshot, lock_id = doors.data, LockId(door_id)
-        if lock_id not in snapshot.locks and lock_id not in snapshot.missing:
+        lock = snapshot.find(lock_id)
+        if lock is None:
             return None
-        lock = snapshot.lock(lock_id)
         iq = snapshot.iq_of(lock)
         return DoorFacts(
-            name=lock.name or door_id,
+            name=lock.title,
             has_keypad=lock.has_keypad,
             online=lock.online,
             iq_online=iq is not None and iq.online,
@@ -51,7 +43,7 @@ def conditions_from(doors: SaltoKsDoorsCoordinator) -> Callable[[DoorId], DoorCo
         return DoorCondition(
             iq_online=None if iq is None else iq.online,
             lock_online=lock.online,
-            battery_low=_BATTERY_IS_LOW.get(lock.battery_level),
+            battery_low=lock.battery_low,
             privacy_mode=lock.privacy_mode,
         )
 
@@ -62,10 +54,8 @@ def keypads_from(doors: SaltoKsDoorsCoordinator) -> Callable[[DoorId], bool | No
     """Return what tells whether a PIN can be typed at a door; None where that is not known."""
 
     def has_keypad(door_id: DoorId) -> bool | None:
-        snapshot, lock_id = doors.data, LockId(door_id)
-        if lock_id not in snapshot.locks and lock_id not in snapshot.missing:
-            return None
-        return snapshot.lock(lock_id).has_keypad
+        lock = doors.data.find(LockId(door_id))
+        return None if lock is None else lock.has_keypad
 
     return has_keypad
 
@@ -76,9 +66,8 @@ def zones_from(
     """Return what tells the time zone of a door's IQ; that of the site where it has none."""
 
     def zone_of(door_id: DoorId) -> str:
-        snapshot, lock_id = doors.data, LockId(door_id)
-        known = lock_id in snapshot.locks or lock_id in snapshot.missing
-        iq = snapshot.iq_of(snapshot.lock(lock_id)) if known else None
+        lock = doors.data.find(LockId(door_id))
+        iq = None if lock is None else doors.data.iq_of(lock)
         return (iq.time_zone if iq is not None else "") or site.data.site.time_zone
 
     return zone_of

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID
 from homeassistant.core import (
     HomeAssistant,
@@ -130,11 +129,7 @@ def _entry(hass: HomeAssistant, data: Mapping[str, Any]) -> SaltoKsConfigEntry:
             )
         of_door: SaltoKsConfigEntry = async_get_config_entry(hass, DOMAIN, entity.config_entry_id)
         return of_door
-    entries: list[SaltoKsConfigEntry] = [
-        entry
-        for entry in hass.config_entries.async_entries(DOMAIN)
-        if entry.state is ConfigEntryState.LOADED
-    ]
+    entries: list[SaltoKsConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     found = [entry for entry in entries if _has(entry, data)] or entries
     if len(found) != 1:
         raise ServiceValidationError(

@@ -22,6 +22,7 @@ from .coordinator import SaltoKsConfigEntry, SaltoKsCoordinator
 from .denials import LastAccess
 from .domain.access_events import DenialReason
 from .domain.bookings import Booking, Unit
+from .domain.desired_keys import DesiredKey, desired_key
 from .domain.explain_facts import (
     BookingView,
     Denial,
@@ -131,11 +132,11 @@ class Explanation:
 
     async def _async_key(self, record: KeyRecord) -> KeyView:
         """Look at a key at Salto, as long as Salto answers at all."""
-        unread = KeyView(record=record, guest_there=None, seen=None, denial=None)
+        unread = KeyView(record=record, guest_there=None, seen=None, wanted=self._wanted(record))
         if record.guest is None:
             return unread
-        last = self._data.denials.of_person(record.guest.person_id)
-        unread = replace(unread, denial=self._denial(last))
+        refusals = self._data.denials.of_person(record.guest.person_id)
+        unread = replace(unread, denials=tuple(filter(None, map(self._denial, refusals))))
         if self._reach() is not Reach.ANSWERS or not record.is_live:
             return unread
         try:
@@ -162,7 +163,7 @@ class Explanation:
     def _site(self) -> SiteView:
         """Return what is known of the site; what was told before an outage no longer is."""
         data, reach = self._data, self._reach()
-        wrong = data.keys.ledger.quarantine
+        wrong = data.keys.quarantine
         told = data.site.data if data.site.last_update_success else None
         return SiteView(
             name=self._entry.title,
@@ -212,9 +213,8 @@ class Explanation:
 
     def _name(self, door_id: DoorId) -> str:
         """Return what people call a door."""
-        snapshot, lock_id = self._data.doors.data, LockId(door_id)
-        if lock_id in snapshot.locks or lock_id in snapshot.missing:
-            return snapshot.lock(lock_id).name or door_id
+        if (lock := self._data.doors.data.find(LockId(door_id))) is not None:
+            return lock.title
         return next(iter(entity_ids_of(self._hass, [door_id])), door_id)
 
     def _iq(self, iq: Iq) -> IqView:
@@ -222,7 +222,7 @@ class Explanation:
         is_known = self._data.doors.last_update_success
         credential = self._data.commands.credential(iq.id)
         return IqView(
-            name=iq.name or iq.id,
+            name=iq.title,
             online=iq.online if is_known else None,
             restore_required=iq.restore_required if is_known else None,
             ready=self._ready(iq),
@@ -253,7 +253,19 @@ class Explanation:
         """Name the door of a refusal."""
         if last is None or last.reason is None:
             return None
-        return Denial(door=self._name(DoorId(last.lock_id)), at=last.at, reason=last.reason)
+        door_id = DoorId(last.lock_id)
+        return Denial(door_id=door_id, door=self._name(door_id), at=last.at, reason=last.reason)
+
+    def _wanted(self, record: KeyRecord) -> DesiredKey | None:
+        """Return what the booking of a key wants of it."""
+        engine = self._data.bookings
+        if record.booking_id is None or record.unit_id is None:
+            return None
+        booking = engine.booking(record.booking_id, record.unit_id)
+        unit = engine.units.get(record.unit_id)
+        if booking is None or unit is None:
+            return None
+        return desired_key(booking, unit, dt_util.utcnow())
 
     def _booking(self, booking: Booking, unit: Unit, now: datetime) -> BookingView:
         """Return what is known of a booking."""
@@ -289,7 +301,7 @@ class Explanation:
         return Upkeep(
             log_read=_is_read(feed),
             live_events=data.stream.state is StreamState.LIVE,
-            bookings_unread=engine.failure,
+            bookings_unread=None if engine.failure is None else engine.failure.file,
             calendars={
                 unit.name: engine.calendar_is_read(unit.unit_id)
                 for unit in engine.units.values()

@@ -31,7 +31,7 @@ def iq_subentry(iq: Iq, *, store_pin: bool) -> ConfigSubentryData:
     return ConfigSubentryData(
         data={CONF_IQ_ID: iq.id, CONF_STORE_PIN: store_pin},
         subentry_type=SUBENTRY_IQ,
-        title=iq.name or iq.mac or iq.id,
+        title=iq.title,
         unique_id=iq.id,
     )
 
@@ -77,7 +77,7 @@ class SaltoKsIqFlow(
         return self.async_show_menu(
             step_id="reconfigure",
             menu_options=["iq_check", "iq_pin", "iq_delivery"],
-            description_placeholders={"iq": unmarked(self._iq.name)},
+            description_placeholders={"iq": unmarked(self._iq.title)},
         )
 
     async def async_step_iq_check(
@@ -105,7 +105,7 @@ class SaltoKsIqFlow(
                 data=described["data"],
                 unique_id=described["unique_id"],
                 description="iq_activated",
-                description_placeholders={"iq": unmarked(iq.name)},
+                description_placeholders={"iq": unmarked(iq.title)},
             )
         entry, subentry = self._get_entry(), self._get_reconfigure_subentry()
         reloads = bool(entry.update_listeners) and (

@@ -95,7 +95,7 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
         return self.async_show_menu(
             step_id="iq_resume",
             menu_options=["iq_pin", "iq_delivery"],
-            description_placeholders={"iq": unmarked(self._iq.name)},
+            description_placeholders={"iq": unmarked(self._iq.title)},
         )
 
     async def async_step_iq_again(self, user_input: Mapping[str, Any] | None = None) -> ResultT:
@@ -103,7 +103,7 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
         return self.async_show_menu(
             step_id="iq_again",
             menu_options=["iq_pin", "iq_delivery"],
-            description_placeholders={"iq": unmarked(self._iq.name)},
+            description_placeholders={"iq": unmarked(self._iq.title)},
         )
 
     async def async_step_iq_delivery(self, user_input: Mapping[str, Any] | None = None) -> ResultT:
@@ -207,8 +207,7 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
         if errors is None and not self._ground.member.remote_access:
             errors = {"base": "no_remote_right"}
         options = [
-            SelectOptionDict(value=iq.id, label=iq.name or iq.mac or iq.id)
-            for iq in self._iqs_to_choose_from()
+            SelectOptionDict(value=iq.id, label=iq.title) for iq in self._iqs_to_choose_from()
         ]
         selector = SelectSelector(
             SelectSelectorConfig(options=options, mode=SelectSelectorMode.DROPDOWN)
@@ -246,7 +245,7 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
             step_id=step_id,
             data_schema=schema,
             errors=errors,
-            description_placeholders={"iq": unmarked(self._iq.name), **self._placeholders},
+            description_placeholders={"iq": unmarked(self._iq.title), **self._placeholders},
         )
 
     def _errors(self, err: KnownError) -> _Errors:

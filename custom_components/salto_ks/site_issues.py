@@ -17,6 +17,7 @@ from .api.models import IqId, LockId
 from .const import CONF_IQ_ID, SUBENTRY_IQ
 from .coordinator import SaltoKsConfigEntry
 from .domain.bookings import AccessMode, Unit
+from .domain.explain import CLOCKS_AGREE_WITHIN
 from .domain.ids import BookingId, UnitId
 from .domain.unit_state import NotReady, arrival_due
 from .issues import IssueBoard
@@ -39,9 +40,6 @@ that bookings which will change until then raise an alarm."""
 
 OFFLINE_FOR: Final = timedelta(hours=1)
 """How long an IQ is offline before a person is told. Salto may be as late to say so (DOC)."""
-
-CLOCK_MAY_DIFFER: Final = timedelta(seconds=60)
-"""By how much our clock may be off: a third of what an IQ takes in a one-time password (DOC)."""
 
 CLOCK_IS_WRONG: Final = timedelta(minutes=3)
 """From which difference on IQs refuse every one-time password (DOC)."""
@@ -146,7 +144,7 @@ class SiteIssues:
         minutes = f"{offset / timedelta(minutes=1):.0f}"
         self._board.async_show(
             CLOCK_DIFFERS,
-            {"minutes": minutes} if offset > CLOCK_MAY_DIFFER else None,
+            {"minutes": minutes} if offset > CLOCKS_AGREE_WITHIN else None,
             severity=_ERROR if offset >= CLOCK_IS_WRONG else _WARNING,
         )
 
@@ -183,7 +181,7 @@ class SiteIssues:
         needed = {lock.iq_id for lock in doors.locks.values()}
         offline = [iq.id for iq in doors.iqs.values() if iq.id in needed and not iq.online]
         found = self._offline.after(offline, doors.read_at, now)
-        return ", ".join(sorted(doors.iqs[iq_id].name for iq_id in found))
+        return ", ".join(sorted(doors.iqs[iq_id].title for iq_id in found))
 
     def _unready_arrivals(self, now: datetime) -> Iterator[tuple[UnitId, BookingId]]:
         """Yield who is about to come, or should have, without a key that works.
@@ -207,7 +205,7 @@ class SiteIssues:
         }
         iqs = self._entry.runtime_data.doors.data.iqs.values()
         return ", ".join(
-            sorted(iq.name for iq in iqs if iq.restore_required and iq.id not in set_up)
+            sorted(iq.title for iq in iqs if iq.restore_required and iq.id not in set_up)
         )
 
     def _units_without_keypad(self) -> Iterator[str]:
@@ -229,6 +227,6 @@ class SiteIssues:
             for door_id in unit.doors
             if LockId(door_id) in doors.locks
         }
-        names = sorted(lock.name for lock in known.values() if not lock.has_keypad)
+        names = sorted(lock.title for lock in known.values() if not lock.has_keypad)
         is_enough = unit.mode is AccessMode.BOTH and len(names) < len(unit.doors)
         return [] if is_enough else names

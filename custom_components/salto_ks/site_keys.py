@@ -32,10 +32,11 @@ from .const import (
 from .domain.fixes import BY_DEFAULT
 from .domain.ids import DoorId
 from .domain.key_requests import By, DoorFacts, KeyRefusedError
-from .domain.keys import KeyRecord, KeyStatus
+from .domain.keys import KeyRecord
 from .domain.outcomes import Outcome
 from .domain.read_only import ReadOnly
 from .domain.rounds import Rounds
+from .domain.seats import HAS_SEAT
 from .door_ids import entity_ids_of
 from .keys.connect_provider import ConnectProvider
 from .keys.ledger import Ledger
@@ -56,8 +57,6 @@ NAMED_KEYS: Final = 5
 
 GUEST_NAME: Final = "Home Assistant"
 """What a guest is called at Salto, beside the marker, when its key belongs to no unit."""
-
-_ACTIVE: Final = frozenset({KeyStatus.SET, KeyStatus.CHANGING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +196,7 @@ class SiteKeys:
 
     async def _async_stop(self, _: Event) -> None:
         """Cut off what is under way: nothing can be written down any more."""
-        self._timers = [cancel for cancel in self._timers if cancel is not self._timers[-1]]
+        self._timers.pop()  # the last one is what was called here, and ended by that
         self._cancel_timers()
         await self.manager.close(grace=0)
 
@@ -284,7 +283,7 @@ class SiteKeys:
         live = [
             record
             for record in self.ledger.records.values()
-            if record.status in _ACTIVE and not record.window.is_over(now)
+            if record.status in HAS_SEAT and not record.window.is_over(now)
         ]
         starts = [
             record.window.starts_at

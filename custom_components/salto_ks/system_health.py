@@ -6,7 +6,6 @@ from homeassistant.components.system_health import (
     SystemHealthRegistration,
     async_check_can_reach_url,
 )
-from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import EVENT_CALL_SERVICE
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.recorder import DATA_INSTANCE
@@ -24,8 +23,8 @@ def async_register(hass: HomeAssistant, register: SystemHealthRegistration) -> N
 
 async def _async_describe(hass: HomeAssistant) -> dict[str, Any]:
     """Describe the servers, the sites that are loaded, and what the recorder keeps."""
-    entries: list[SaltoKsConfigEntry] = hass.config_entries.async_entries(DOMAIN)
-    loaded = [entry for entry in entries if entry.state is ConfigEntryState.LOADED]
+    entries = hass.config_entries.async_entries(DOMAIN)
+    loaded: list[SaltoKsConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     sites = [_describe(entry) for entry in loaded]
     return {
         "sites_loaded": f"{len(loaded)} / {len(entries)}",

@@ -9,6 +9,7 @@ from custom_components.salto_ks.api import Credentials, SaltoKsClient
 from custom_components.salto_ks.api.models import IqId, LockId, SiteId
 from custom_components.salto_ks.api.tokens import TokenSource
 from custom_components.salto_ks.api.transport import TIMEOUT, Transport
+from tests.dossier_server import DossierServer
 
 SITE = SiteId("11111111-1111-4111-8111-111111111111")
 IQ = IqId("22222222-2222-4222-8222-222222222222")
@@ -26,6 +27,17 @@ ACCOUNT = Credentials(
     username="doors@campsite.example",
     password="pass-word-91ab",
 )
+
+
+def account_at(server: DossierServer) -> Credentials:
+    """Return what a client logs in with at the server with the other choices."""
+    known = server.credentials
+    return Credentials(
+        client_id=known.client_id,
+        client_secret=known.client_secret,
+        username=known.username,
+        password=known.password,
+    )
 
 
 def client_of(

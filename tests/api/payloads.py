@@ -42,18 +42,6 @@ SUBSCRIPTION_OBJECT: Json = {
     "features": ["events_streaming", "nfc", "custom_pin"],
 }
 
-PROFILE_OBJECT: Json = {
-    "id": PLATFORM_USER,
-    "first_name": "Door",
-    "last_name": "Opener",
-    "phone": "+31600000000",
-    "email": "doors@campsite.example",
-    "language": "nl",
-    "tag_number": None,
-    "tag_rf_id_uid": None,
-    "image_url": None,
-}
-
 ROLE_OBJECT: Json = {
     "id": ROLE,
     "customer_reference": "Site User",

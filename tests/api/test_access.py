@@ -240,13 +240,6 @@ WRITES = {
         STAY_OBJECT,
         Reply(200, SCHEDULE_OBJECT),
     ),
-    "schedule removal": Write(
-        lambda api: api.delete_schedule(GROUP, TIMES),
-        "DELETE",
-        f"{SCHEDULES}/{TIMES}",
-        None,
-        Reply(204),
-    ),
 }
 
 

@@ -33,7 +33,7 @@ from custom_components.salto_ks.api.models import LockId, PlatformUserId, SiteId
 from simulator import Fault, Quirks, Simulator
 from tests.dossier_server import DossierServer
 
-from .accounts import IQ, LOCK, SITE, client_of
+from .accounts import IQ, LOCK, SITE, account_at, client_of
 from .payloads import PLATFORM_USER, Json, numbered_id
 from .servers import Reply, Seen, Vendor, refusal
 
@@ -515,18 +515,11 @@ async def test_log_with_the_other_choices(session: aiohttp.ClientSession) -> Non
     """Pages of 20 with an empty one before each, odd ids and odd instants are read all the same."""
     moments = itertools.count()
     server = DossierServer(clock=lambda: NOON + timedelta(seconds=1.25 * next(moments)))
-    known = server.credentials
-    credentials = Credentials(
-        client_id=known.client_id,
-        client_secret=known.client_secret,
-        username=known.username,
-        password=known.password,
-    )
     for _ in range(44):
         server.note(LOCK, access_by="palm")
     async with TestServer(server.app(), host="127.0.0.1") as served:
-        client = client_of(session, served.make_url("/"), credentials=credentials)
-        log = AccessEventsApi(client, SiteId(known.site_id))
+        client = client_of(session, served.make_url("/"), credentials=account_at(server))
+        log = AccessEventsApi(client, SiteId(server.credentials.site_id))
         events = await log.since(NOON + timedelta(seconds=5.9), told=(), most=1000)
     assert [event.id for event in events] == [line["id"].lower() for line in server.log[4:]]
     assert {(event.lock_id, event.person_id, event.access_by) for event in events} == {

@@ -18,8 +18,6 @@ from custom_components.salto_ks.api.models import (
     LockCommand,
     LockId,
     PinChannel,
-    PlatformUser,
-    Role,
     Site,
     SiteId,
     SiteMember,
@@ -32,8 +30,6 @@ from .payloads import (
     IQ_OBJECT,
     LOCK_OBJECT,
     MEMBER_OBJECT,
-    PROFILE_OBJECT,
-    ROLE_OBJECT,
     SITE_OBJECT,
     SUBSCRIPTION_OBJECT,
 )
@@ -74,22 +70,10 @@ READS = [
         Subscription.from_api(SUBSCRIPTION_OBJECT),
     ),
     Read(
-        lambda c: c.me(),
-        "/v1.2/me",
-        Reply(200, PROFILE_OBJECT),
-        PlatformUser.from_api(PROFILE_OBJECT),
-    ),
-    Read(
         lambda c: c.site_member(SITE),
         f"{SITE_PATH}/me",
         Reply(200, MEMBER_OBJECT),
         SiteMember.from_api(MEMBER_OBJECT),
-    ),
-    Read(
-        lambda c: c.roles(SITE),
-        f"{SITE_PATH}/roles?$top=100",
-        items(ROLE_OBJECT),
-        (Role.from_api(ROLE_OBJECT),),
     ),
     Read(lambda c: c.iqs(SITE), f"{IQS}?$top=100", items(IQ_OBJECT), (Iq.from_api(IQ_OBJECT),)),
     Read(lambda c: c.iq(SITE, IQ), f"{IQS}/{IQ}", Reply(200, IQ_OBJECT), Iq.from_api(IQ_OBJECT)),
@@ -238,8 +222,8 @@ async def test_server_clock_is_compared_at_each_answer(
         ("Mon, 01 Jun 2026 12:30:00", timedelta(seconds=-2)),
         ("Mon, 01 Jun 2026 14:00:01 +0200", timedelta(seconds=1)),
     ):
-        vendor.on("GET", "/v1.2/me", Reply(200, PROFILE_OBJECT, {"Date": date}))
-        await client.me()
+        vendor.on("GET", SITE_PATH, Reply(200, SITE_OBJECT, {"Date": date}))
+        await client.site(SITE)
         assert client.server_clock_offset == offset
     assert datetime.now(UTC).microsecond == 750_000
 
@@ -257,7 +241,7 @@ async def test_session_stays_with_its_owner(
     session: aiohttp.ClientSession, client: SaltoKsClient, vendor: Vendor
 ) -> None:
     """The client neither closes the session nor puts its headers into it."""
-    vendor.on("GET", "/v1.2/me", Reply(200, PROFILE_OBJECT))
-    await client.me()
+    vendor.on("GET", SITE_PATH, Reply(200, SITE_OBJECT))
+    await client.site(SITE)
     assert not session.closed
     assert dict(session.headers) == {}

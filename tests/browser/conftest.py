@@ -1,17 +1,19 @@
 """A browser, and demos to look at with it."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 import os
 from pathlib import Path
-import re
 
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 import pytest
 
 from scripts.demo_lib.words import PASSWORD, USERNAME
+from tests.failures import has_failed, name_of, pytest_runtest_makereport
 
 from .frontend import Frontend
 from .running import TOP, RunningDemo, running_demo
+
+__all__ = ["pytest_runtest_makereport"]
 
 ARTIFACTS = TOP / "artifacts" / "browser"
 
@@ -24,19 +26,6 @@ CHROMIUM_OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-failed = pytest.StashKey[bool]()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let the fixtures know whether their test failed."""
-    report = yield
-    if report.failed:
-        item.stash[failed] = True
-    return report
 
 
 @pytest.fixture(scope="session")
@@ -67,9 +56,9 @@ def page(
     page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(f"pageerror: {error}"))
     yield page
-    if request.node.stash.get(failed, False):
+    if has_failed(request):
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
-        name = re.sub(r"[^\w.-]+", "_", request.node.name)
+        name = name_of(request)
         page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
         (ARTIFACTS / f"{name}.txt").write_text("\n".join(complaints), encoding="utf-8")
     context.close()

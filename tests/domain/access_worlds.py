@@ -7,6 +7,7 @@ from typing import Any
 
 from custom_components.salto_ks.domain.access_events import DenialReason
 from custom_components.salto_ks.domain.bookings import AccessMode, BookingStatus, KeyTemplate
+from custom_components.salto_ks.domain.desired_keys import DesiredKey, desired_key
 from custom_components.salto_ks.domain.explain_facts import (
     BookingView,
     Denial,
@@ -111,7 +112,7 @@ RECORD = a_record(
     changed_at=LONG_AGO,
     pin_set_at=LONG_AGO,
 )
-KEY = KeyView(record=RECORD, guest_there=True, seen=SEEN, denial=None)
+KEY = KeyView(record=RECORD, guest_there=True, seen=SEEN)
 GUESTLESS = replace(KEY, guest_there=False, seen=None)
 UNREAD = replace(KEY, guest_there=None, seen=None)
 UPKEEP = Upkeep(
@@ -128,7 +129,7 @@ BOOKING = BookingView(
     trouble=None,
     refused_opening=None,
 )
-DENIAL = Denial(door="Main gate", at=NOW - MINUTE, reason=DenialReason.NO_ACCESS)
+DENIAL = Denial(door_id=GATE, door="Main gate", at=NOW - MINUTE, reason=DenialReason.NO_ACCESS)
 
 
 def of_key(
@@ -141,6 +142,7 @@ def of_key(
     door: Mapping[str, Any] | None = None,
     polled: Mapping[str, Any] | None = None,
     iq: Mapping[str, Any] | None = None,
+    wanted: DesiredKey | None = None,
     **changes: Any,
 ) -> Facts:
     """Return the facts about a key that opens now, each part changed as wished."""
@@ -151,7 +153,7 @@ def of_key(
         record=replace(RECORD, **(record or {})),
         guest_there=True,
         seen=replace(SEEN, groups={GROUP: of_group}, **(seen or {})),
-        denial=None,
+        wanted=wanted,
     )
     facts = Facts(
         now=NOW,
@@ -204,10 +206,16 @@ def _status(status: KeyStatus, **changes: Any) -> Facts:
     return of_key(record={"status": status} | changes)
 
 
+FULL: Mapping[str, Any] = {"seats_used": 25}
 LEAD = KeyTemplate(lead_time=2 * HOUR)
 SEAT_LATER = replace(LEAD, seat_from_lead_time=True)
 TOMORROW: Mapping[str, Any] = {"starts_at": NOW + DAY, "ends_at": NOW + 2 * DAY}
 REMOTE: Mapping[str, Any] = {"mode": AccessMode.REMOTE}
+WAITING: Mapping[str, Any] = {"status": KeyStatus.SUSPENDED}
+WANTED = desired_key(BOOKING.booking, replace(BOOKING.unit, template=SEAT_LATER), NOW)
+WANTED_LATER = desired_key(
+    replace(BOOKING.booking, **TOMORROW), replace(BOOKING.unit, template=SEAT_LATER), NOW
+)
 
 FAILING: Mapping[str, World] = {
     "silent": World(of_key(site={"reach": Reach.SILENT}), Sentence.NOT_REACHED),
@@ -222,8 +230,74 @@ FAILING: Mapping[str, World] = {
     "account": World(of_key(site={"account_blocked": True}), Sentence.ACCOUNT_BLOCKED),
     "subscription": World(of_key(site={"subscription_valid": False}), Sentence.SUBSCRIPTION_OVER),
     "pins off": World(of_key(site={"pins_enabled": False}), Sentence.PINS_OFF),
-    "seats": World(
-        of_key(site={"seats_used": 25}, record={"status": KeyStatus.FAILED}), Sentence.SEATS_TAKEN
+    "seats": World(of_key(site=FULL, record={"status": KeyStatus.FAILED}), Sentence.SEATS_TAKEN),
+    "seats, site": World(of_site(site=FULL), Sentence.SEATS_TAKEN),
+    "seats, key on its way": World(
+        of_key(site=FULL, record={"status": KeyStatus.SETTING}), Sentence.SEATS_TAKEN
+    ),
+    "seats, key waits": World(
+        of_key(site=FULL, record=WAITING, wanted=WANTED), Sentence.SEATS_TAKEN
+    ),
+    "seats, booking without a key": World(of_booking(site=FULL, key=None), Sentence.SEATS_TAKEN),
+    "seats, booking whose key is gone": World(
+        of_booking(site=FULL, record={"status": KeyStatus.REVOKED}), Sentence.SEATS_TAKEN
+    ),
+    "seats, key of a booking waits": World(
+        of_booking(site=FULL, record=WAITING), Sentence.SEATS_TAKEN
+    ),
+    "full, key removed": World(
+        of_key(site=FULL, record={"status": KeyStatus.REVOKED}), Sentence.KEY_REMOVED
+    ),
+    "full, key being removed": World(
+        of_key(site=FULL, record={"status": KeyStatus.REMOVING}), Sentence.KEY_REMOVED
+    ),
+    "full, key over": World(
+        of_key(site=FULL, record={"window": AccessWindow(NOW - DAY, NOW)}), Sentence.WINDOW_OVER
+    ),
+    "full, failed key over": World(
+        of_key(
+            site=FULL,
+            record={"status": KeyStatus.FAILED, "window": AccessWindow(NOW - DAY, NOW)},
+        ),
+        Sentence.KEY_FAILED,
+    ),
+    "full, suspended by hand": World(
+        of_key(site=FULL, record=WAITING | {"by_hand": True}, wanted=WANTED),
+        Sentence.KEY_SUSPENDED,
+    ),
+    "full, a resume was refused": World(
+        of_key(
+            site=FULL,
+            record=WAITING | {"by_hand": True, "errors": frozenset({KeyProblem.SEAT_UNAVAILABLE})},
+            wanted=WANTED,
+        ),
+        Sentence.SEATS_TAKEN,
+    ),
+    "full, key needs no seat yet": World(
+        of_key(site=FULL, record=WAITING, wanted=WANTED_LATER), Sentence.KEY_SUSPENDED
+    ),
+    "full, key of a booking that wants none": World(
+        of_key(site=FULL, record=WAITING), Sentence.KEY_SUSPENDED
+    ),
+    "full, not due": World(
+        of_booking(site=FULL, booking=TOMORROW, unit={"template": LEAD}, key=None),
+        Sentence.KEY_DUE_LATER,
+    ),
+    "full, no seat yet": World(
+        of_booking(site=FULL, booking=TOMORROW, unit={"template": SEAT_LATER}, record=WAITING),
+        Sentence.KEY_SEAT_LATER,
+    ),
+    "full, revoked by hand": World(
+        of_booking(site=FULL, record={"status": KeyStatus.REVOKED, "by_hand": True}),
+        Sentence.KEY_REMOVED,
+    ),
+    "full, pending": World(
+        of_booking(site=FULL, booking={"status": BookingStatus.PENDING}, record=WAITING),
+        Sentence.BOOKING_PENDING,
+    ),
+    "full, cancelled": World(
+        of_booking(site=FULL, booking={"status": BookingStatus.CANCELLED}, key=None),
+        Sentence.BOOKING_CANCELLED,
     ),
     "ledger": World(of_key(site={"ledger_closed": "keys.0001"}), Sentence.LEDGER_CLOSED),
     "ledger is old": World(
@@ -314,7 +388,10 @@ FAILING: Mapping[str, World] = {
     ),
     "clock": World(of_key(site={"clock_offset": -timedelta(seconds=61)}), Sentence.CLOCKS_DIFFER),
     "battery": World(of_key(door={"battery_low": True}), Sentence.BATTERY_LOW),
-    "denied": World(of_key(key=replace(KEY, denial=DENIAL)), Sentence.DENIED),
+    "denied": World(of_key(key=replace(KEY, denials=(DENIAL,))), Sentence.DENIED),
+    "denied at a door that it does not open": World(
+        of_key(key=replace(KEY, denials=(replace(DENIAL, door_id=HUT),))), Sentence.DENIED
+    ),
     "denied at the door": World(of_door(door={"denial": DENIAL}), Sentence.DENIED),
     "log": World(of_site(upkeep={"log_read": False}), Sentence.LOG_UNREAD),
     "compared long ago": World(
@@ -329,11 +406,16 @@ UNREAD_KEY: Mapping[str, Any] = {"key": UNREAD, "doors": (UNKNOWN_DOOR,)}
 WELL: Mapping[str, Facts] = {
     "key": of_key(),
     "key, off": of_key(site={"active": False}),
-    "key, site full": of_key(site={"seats_used": 25}),
+    "key, site full": of_key(site=FULL),
+    "booking, site full": of_booking(site=FULL),
     "key, held back": of_key(site={"held_back": ReadOnly.CLOCK_JUMP}),
     "key, office mode": of_key(polled={"office_mode": True}),
     "key of tomorrow's member": of_key(record={"strategy": Strategy.MEMBERSHIP}),
-    "key, old denial": of_key(key=replace(KEY, denial=replace(DENIAL, at=NOW - DAY))),
+    "key, old denial": of_key(key=replace(KEY, denials=(replace(DENIAL, at=NOW - DAY),))),
+    "key, denied elsewhere long ago": of_key(
+        record={"changed_at": NOW - DAY, "pin_set_at": NOW - DAY},
+        key=replace(KEY, denials=(replace(DENIAL, door_id=HUT, at=NOW - 2 * HOUR),)),
+    ),
     "booking": of_booking(),
     "booking, told": of_booking(unit={"calendar": None}),
     "booking, seat early": of_booking(booking=TOMORROW, unit={"template": SEAT_LATER}),

@@ -17,9 +17,11 @@ from custom_components.salto_ks.domain.keys import Strategy
 from custom_components.salto_ks.domain.windows import AccessWindow
 
 from .access_worlds import (
+    DENIAL,
     DOOR,
     FAILING,
     IQ,
+    KEY,
     POLLED,
     TIMES,
     TROUBLES,
@@ -32,7 +34,7 @@ from .access_worlds import (
     of_key,
     of_site,
 )
-from .stays import DAY, HOUR, HUT, NOW
+from .stays import DAY, HOUR, HUT, MINUTE, NOW
 
 
 def results(facts: Facts) -> set[Result]:
@@ -176,6 +178,24 @@ def test_keys_of_a_door_are_named() -> None:
     assert check.about["keys"] == "abcd-7"
     without = of_door(door={"facts": replace(POLLED, has_keypad=False)}, keys_now=())
     assert CheckName.DOOR_KEYS not in {one.check for one in said(without)}
+
+
+def test_every_door_that_refused_is_named() -> None:
+    """A guest that two doors refused has a line for each."""
+    hut = replace(DENIAL, door="Hut", at=NOW - 2 * MINUTE)
+    checks = explain(of_key(key=replace(KEY, denials=(DENIAL, hut))))
+    doors = [check.about["door"] for check in checks if check.sentence is Sentence.DENIED]
+    assert doors == ["Main gate", "Hut"]
+
+
+def test_refusal_at_a_door_matters_for_an_hour() -> None:
+    """What a door refused long ago says nothing of it now."""
+    for age, sentence in (
+        (HOUR, Sentence.DENIED),
+        (HOUR + MINUTE, Sentence.NOT_DENIED),
+    ):
+        facts = of_door(door={"denial": replace(DENIAL, at=NOW - age)})
+        assert sentence in said(facts)
 
 
 def test_seats_are_no_matter_of_a_door() -> None:

@@ -859,9 +859,9 @@ async def test_own_clock_is_not_believed(hass: HomeAssistant, sim: Simulator, lo
     began_at = dt_util.utcnow()
     date = format_datetime(began_at - HOUR, usegmt=True)
     sim.faults.add(
-        Fault(route="/v1.2/me", body={"id": sim.account.user_id}, headers={"Date": date})
+        Fault(route="/v1.2/sites/{site}", body={"id": sim.site_id}, headers={"Date": date})
     )
-    await log.client.me()
+    await log.client.site(SiteId(sim.site_id))
     feed = await log.start()
     await feed.async_refresh()
     assert abs(feed.data.newest_at - (began_at - HOUR)) < timedelta(seconds=2)

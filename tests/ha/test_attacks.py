@@ -670,11 +670,19 @@ async def test_marker_without_measure(hass: HomeAssistant, sim: Simulator, site:
 
 @pytest.mark.parametrize("field", ["api_url", "identity_url"])
 @pytest.mark.parametrize(
-    "address",
-    ["http://salto.example", "http://127.0.0.1.salto.example", "ftp://127.0.0.1", "https://a@b.c"],
+    ("address", "reason"),
+    [
+        ("http://salto.example", "server_refused"),
+        ("http://127.0.0.1.salto.example", "server_refused"),
+        ("ftp://127.0.0.1", "server_address_unusable"),
+        ("https://a:secret@b.c", "server_address_unusable"),
+        ("https://salto.example/api", "server_address_unusable"),
+        ("salto.example", "server_address_unusable"),
+        ("", "server_address_unusable"),
+    ],
 )
 async def test_server_that_is_not_to_be_trusted(
-    hass: HomeAssistant, sim: Simulator, field: str, address: str
+    hass: HomeAssistant, sim: Simulator, field: str, address: str, reason: str
 ) -> None:
     """An address that the form would refuse is asked nothing, however it came to be there."""
     account = account_input(sim)
@@ -689,7 +697,8 @@ async def test_server_that_is_not_to_be_trusted(
     entry.add_to_hass(hass)
     assert not await hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.SETUP_ERROR
-    assert entry.error_reason_translation_key == "server_refused"
+    assert entry.error_reason_translation_key == reason
+    assert "secret" not in str(entry.error_reason_translation_placeholders)
 
 
 def files_of_ours(hass: HomeAssistant) -> list[Path]:

@@ -801,10 +801,19 @@ async def test_seat_from_lead_time(
     assert edges(sim, after) == INSIDE_ONLY
 
 
+@pytest.mark.parametrize(("language", "word"), [("en", "seat"), ("fr", "licence")])
 async def test_no_seat(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    *,
+    sim: Simulator,
+    entry: ENTRY,
+    language: str,
+    word: str,
 ) -> None:
     """A site without a free seat is told before the arrival, and the key comes when there is one."""
+    await hass.config.async_update(language=language)
+    await hass.async_block_till_done(wait_background_tasks=True)
     site = sim.world.sites[sim.site_id]
     seats = site.subscribed_user_amount
     site.subscribed_user_amount = sim.world.seats_used(sim.site_id)
@@ -813,7 +822,7 @@ async def test_no_seat(
     said = trouble(hass, entry)
     assert said is not None
     assert said.startswith("- Pitch 12, 2026-12-07 15:00: ")
-    assert "seat" in said
+    assert word in said
     assert "seat_unavailable" not in said
     assert await keys(hass, entry) == []
     site.subscribed_user_amount = seats

@@ -1,4 +1,4 @@
-"""Who was refused last: by door and by person, whatever order the door log comes in."""
+"""Who was refused last: by door, and by person at a door, whatever order the door log comes in."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from custom_components.salto_ks.api.access_events import AccessEvent
 from custom_components.salto_ks.api.models import LockId
-from custom_components.salto_ks.denials import MOST_PEOPLE, Denials
+from custom_components.salto_ks.denials import MOST_AT_DOORS, Denials
 from custom_components.salto_ks.domain.access_events import DenialReason
 from custom_components.salto_ks.domain.ids import PersonId
 
@@ -44,15 +44,15 @@ def opened(minute: int, **changes: Any) -> AccessEvent:
 
 
 def reasons(denials: Denials) -> tuple[DenialReason | None, DenialReason | None]:
-    """Return why the gate and the guest were refused last."""
-    found = (denials.at_door(LockId(GATE)), denials.of_person(PersonId(GUEST)))
-    gate, guest = (None if one is None else one.reason for one in found)
-    return gate, guest
+    """Return why the gate refused last, and why it refused the guest."""
+    gate, guest = denials.at_door(LockId(GATE)), denials.of_person(PersonId(GUEST))
+    at_gate = next((one.reason for one in guest if one.lock_id == GATE), None)
+    return None if gate is None else gate.reason, at_gate
 
 
 def test_a_refusal_counts_until_an_opening() -> None:
     """The last refusal is remembered until the door opens."""
-    denials = Denials()
+    denials = Denials(lambda: NOON + timedelta(hours=1))
     assert reasons(denials) == (None, None)
     denials.note((line(0),))
     assert reasons(denials) == (DenialReason.SUSPENDED, DenialReason.SUSPENDED)
@@ -61,24 +61,44 @@ def test_a_refusal_counts_until_an_opening() -> None:
 
 
 def test_door_and_person_are_told_apart() -> None:
-    """Somebody else's opening says nothing of the guest, another door nothing of the gate."""
-    denials = Denials()
+    """Somebody else's opening says nothing of the guest, another door's nothing of the gate."""
+    denials = Denials(lambda: NOON + timedelta(hours=1))
     denials.note((line(0), opened(1, user_id=str(UUID(int=9)))))
     assert reasons(denials) == (None, DenialReason.SUSPENDED)
     denials.note((line(2), opened(3, lock_id=HUT)))
-    assert reasons(denials) == (DenialReason.SUSPENDED, None)
+    assert reasons(denials) == (DenialReason.SUSPENDED, DenialReason.SUSPENDED)
+
+
+def test_refusals_at_several_doors_are_told_newest_first() -> None:
+    """Each door that refused somebody last is among them."""
+    denials = Denials(lambda: NOON + timedelta(hours=1))
+    denials.note((line(1, lock_id=HUT), line(0)))
+    assert [one.lock_id for one in denials.of_person(PersonId(GUEST))] == [HUT, GATE]
+    denials.note((line(2),))
+    assert [one.lock_id for one in denials.of_person(PersonId(GUEST))] == [GATE, HUT]
 
 
 def test_what_comes_late_does_not_replace_what_is_newer() -> None:
     """A door that was offline tells late."""
-    denials = Denials()
+    denials = Denials(lambda: NOON + timedelta(hours=1))
     denials.note((opened(5), line(1)))
+    assert reasons(denials) == (None, None)
+
+
+def test_clock_that_is_ahead_has_not_the_last_word() -> None:
+    """What an IQ tells of tomorrow counts as of now: an opening a minute later is newer."""
+    now = NOON
+    denials = Denials(lambda: now)
+    denials.note((line(24 * 60),))
+    assert reasons(denials) == (DenialReason.SUSPENDED, DenialReason.SUSPENDED)
+    now += timedelta(minutes=1)
+    denials.note((opened(1),))
     assert reasons(denials) == (None, None)
 
 
 def test_other_lines_say_nothing() -> None:
     """Modes, and lines without a door or a person, change nothing of what is remembered."""
-    denials = Denials()
+    denials = Denials(lambda: NOON + timedelta(hours=1))
     denials.note(
         (
             line(0),
@@ -93,10 +113,10 @@ def test_other_lines_say_nothing() -> None:
 
 def test_people_are_not_kept_for_ever() -> None:
     """Of too many people those are forgotten that were heard of longest ago."""
-    denials = Denials()
+    denials = Denials(lambda: NOON + timedelta(hours=1))
     denials.note((line(0), line(1, user_id=str(UUID(int=10**6)))))
     denials.note((line(2),))
-    crowd = tuple(line(3, user_id=str(UUID(int=10**6 + n))) for n in range(1, MOST_PEOPLE))
+    crowd = tuple(line(3, user_id=str(UUID(int=10**6 + n))) for n in range(1, MOST_AT_DOORS))
     denials.note(crowd)
-    assert denials.of_person(PersonId(GUEST)) is not None
-    assert denials.of_person(PersonId(str(UUID(int=10**6)))) is None
+    assert denials.of_person(PersonId(GUEST))
+    assert not denials.of_person(PersonId(str(UUID(int=10**6))))

@@ -89,7 +89,6 @@ BOOKINGS_KEYS = {
     "troubles",
     "calendars",
 }
-CALENDAR_KEYS = {"unit_id", "answers", "bookings", "unreadable_events"}
 STREAM_KEYS = {
     "state",
     "connections",

@@ -16,8 +16,10 @@ from pytest_homeassistant_custom_component.common import MockUser
 import voluptuous as vol
 
 from custom_components.salto_ks.api.models import IqId, PlatformUserId, SiteId
+from custom_components.salto_ks.denials import denials_of
 from custom_components.salto_ks.domain.explain import explain
 from custom_components.salto_ks.domain.explain_sentences import Sentence
+from custom_components.salto_ks.domain.ids import PersonId
 from custom_components.salto_ks.iq_credential import IqKey
 from custom_components.salto_ks.wording import async_wording
 from simulator import Fault, Quirks, Simulator
@@ -34,6 +36,7 @@ from .keys import (
     MORNING,
     OTHER_DOOR,
     WITHOUT_KEYPAD,
+    ask,
     groups,
     guests,
     issue,
@@ -382,6 +385,45 @@ async def test_denial(
     await go_on(hass, freezer, 75)
     assert not failed(await checklist(hass, key_id=key["key_id"]))
     assert not failed(await checklist(hass, door=door(hass, sim)))
+
+
+async def test_denial_outlives_a_reload_and_another_door(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
+) -> None:
+    """A refusal is named until that door opens, or the site is removed."""
+    key = await issue_now(hass, sim, entry, GATE, OTHER_DOOR)
+    await let_it_be_known(hass, freezer)
+    gate = lock_named(sim, GATE)
+    gate.privacy_mode = True
+    assert not opens(sim, key["pin"])
+    gate.privacy_mode = False
+    assert opens(sim, key["pin"], OTHER_DOOR)
+    await let_it_be_known(hass, freezer)
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    await let_it_be_known(hass, freezer)
+    lines = await checklist(hass, key_id=key["key_id"])
+    assert failed(lines) == ["last_denial"]
+    assert GATE in text_of(lines, "last_denial")
+    site_id = SiteId(sim.site_id)
+    assert denials_of(hass, site_id).of_person(PersonId(guests(sim)[0].user_id))
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert not denials_of(hass, site_id).of_person(PersonId(guests(sim)[0].user_id))
+
+
+@pytest.mark.parametrize("status", ["removed", "over"])
+async def test_full_house_is_no_matter_of_a_key_that_has_ended(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY, status: str
+) -> None:
+    """What is said first of a key that was taken back, or is over, is that."""
+    key = await issue_now(hass, sim, entry, ends_at=MORNING + 2 * HOUR)
+    sim.site.subscribed_user_amount = 1
+    if status == "removed":
+        await ask(hass, entry, "revoke_key", key_id=key["key_id"])
+    else:
+        await minutes_pass(hass, freezer, 121)
+    lines = await checklist(hass, key_id=key["key_id"])
+    assert failed(lines)[0] == "key_status"
+    assert "taken back" in text_of(lines, "key_status")
 
 
 QUIRKS = Quirks.instant(

@@ -770,6 +770,24 @@ async def test_one_failure_does_not_hide_the_others(
     assert await browser.issues() == []
 
 
+async def test_failures_are_told_in_the_language(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    quiet: ENTRY,
+    browser: Browser,
+) -> None:
+    """Why a key could not be mended is said in the language of this Home Assistant."""
+    hass.config.language = "de"
+    key = await issue(hass, sim, quiet)
+    freezer.tick(LATER)
+    alone = f"{key['key_id'].partition('-')[0]}-00"
+    sim.add("user", {"alias": f"Home Assistant ha-{alone}"})
+    await ask(hass, quiet, "reconcile")
+    failed = await mend(browser, await raised(browser, Outcome.UNKNOWN_AT_SALTO))
+    assert failed["description_placeholders"]["failures"].startswith(f"- {alone}: Was Salto vom")
+
+
 async def test_somebody_was_faster(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,

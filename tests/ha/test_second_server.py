@@ -25,7 +25,6 @@ from .support import Result, entity_id, fill, fill_iq, go_on, server_input, star
 from .watching import act, shown, state_of
 
 WITHOUT_IQ = 3
-WITHOUT_NAME = 4
 OFFLINE = 9
 ON_SECOND_IQ = 13
 

@@ -203,6 +203,7 @@ def test_word_of_a_newer_version_alone() -> None:
     for name, value in {
         "status": "resting",
         "strategy": "by_radio",
+        "on_removal": "ask",
         "errors": ["bad_weather"],
         "warnings": ["bad_weather"],
         "guest": found()["guest"] | {"mood": "good"},

@@ -1,30 +1,19 @@
 """A site that is set up once, and a copy of it for each test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from pathlib import Path
-import re
 
 import pytest
 
 from tests.browser.running import free_port
+from tests.failures import has_failed, name_of, pytest_runtest_makereport
 
 from .house import TOP, House, Place, furnish, house_at
 
+__all__ = ["pytest_runtest_makereport"]
+
 ARTIFACTS = TOP / "artifacts" / "processes"
-
-failed = pytest.StashKey[bool]()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let the fixtures know whether their test failed."""
-    report = yield
-    if report.failed:
-        item.stash[failed] = True
-    return report
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +31,8 @@ async def house(
     place = furnished[0].copied_to(tmp_path / "place")
     async with house_at(place) as house:
         yield house
-    if request.node.stash.get(failed, False):
-        place.config.save_logs(ARTIFACTS / re.sub(r"[^\w.-]+", "_", request.node.name))
+    if has_failed(request):
+        place.config.save_logs(ARTIFACTS / name_of(request))
 
 
 @pytest.fixture

@@ -261,16 +261,6 @@ class AccessApi:
             schedule=schedule_id,
         )
 
-    async def delete_schedule(self, group_id: AccessGroupId, schedule_id: ScheduleId) -> None:
-        """Delete a time schedule (CODE)."""
-        await self._caller.write(
-            "DELETE",
-            "/v1.1/sites/{site}/access_groups/{group}/time_schedules/{schedule}",
-            site=self._site_id,
-            group=group_id,
-            schedule=schedule_id,
-        )
-
     async def _change_user(self, user_id: SiteUserId, body: dict[str, object]) -> None:
         """Change fields of a user."""
         await self._caller.write(

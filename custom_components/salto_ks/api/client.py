@@ -16,8 +16,6 @@ from .models import (
     LockCommand,
     LockId,
     PinChannel,
-    PlatformUser,
-    Role,
     Site,
     SiteId,
     SiteMember,
@@ -38,24 +36,14 @@ class SaltoKsClient(Caller):
         return Site.from_api(await self.read("/v1.2/sites/{site}", site=site_id))
 
     async def subscription(self, site_id: SiteId) -> Subscription:
-        """Read the site's seats and features (MEAS)."""
+        """Read which features the site has (MEAS)."""
         return Subscription.from_api(
             await self.read("/v1.2/sites/{site}/subscription", site=site_id)
         )
 
-    async def me(self) -> PlatformUser:
-        """Read the account's platform profile (MEAS)."""
-        return PlatformUser.from_api(await self.read("/v1.2/me"))
-
     async def site_member(self, site_id: SiteId) -> SiteMember:
         """Read the account as a user of the site (MEAS)."""
         return SiteMember.from_api(await self.read("/v1.2/sites/{site}/me", site=site_id))
-
-    async def roles(self, site_id: SiteId) -> tuple[Role, ...]:
-        """List the roles that can be given on the site (MEAS)."""
-        return await self.read_all(
-            "/v1.2/sites/{site}/roles", Role.from_api, lambda role: role.id, site=site_id
-        )
 
     async def iqs(self, site_id: SiteId) -> tuple[Iq, ...]:
         """List the site's IQs (MEAS)."""

@@ -4,10 +4,10 @@ The vendor's spelling ends here: `customer_reference` becomes `name`, the two ki
 become two types, and words we do not know are carried as plain text instead of failing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import NewType, Self
+from typing import Final, NewType, Self
 
 from .exceptions import SaltoKsUnexpectedResponseError
 from .parsing import (
@@ -18,7 +18,6 @@ from .parsing import (
     name,
     optional_boolean,
     optional_identifier,
-    optional_instant,
     optional_integer,
     text,
 )
@@ -27,7 +26,6 @@ SiteId = NewType("SiteId", str)
 """UUID of a site; every site path uses it (MEAS)."""
 IqId = NewType("IqId", str)
 LockId = NewType("LockId", str)
-RoleId = NewType("RoleId", str)
 SiteUserId = NewType("SiteUserId", str)
 """A user within one site; used by everything under `/users/{id}` (MEAS)."""
 PlatformUserId = NewType("PlatformUserId", str)
@@ -76,6 +74,14 @@ class BatteryLevel(StrEnum):
     UNKNOWN = "unknown"
 
 
+_BATTERY_IS_LOW: Final[Mapping[str, bool]] = {
+    BatteryLevel.FRESH: False,
+    BatteryLevel.GOOD: False,
+    BatteryLevel.LOW: True,
+    BatteryLevel.CRITICAL: True,
+}
+
+
 class PinChannel(StrEnum):
     """How Salto delivers an IQ PIN (DOC)."""
 
@@ -104,7 +110,6 @@ class Site:
     seats_total: int | None
     subscription_valid: bool | None
     time_zone: str
-    installation_state: str
 
     @classmethod
     def from_api(cls, raw: object) -> Self:
@@ -119,16 +124,13 @@ class Site:
             seats_total=optional_integer(data, "subscribed_user_amount"),
             subscription_valid=optional_boolean(data, "subscription_valid"),
             time_zone=text(data, "time_zone"),
-            installation_state=text(data, "installation_state"),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """What the site has paid for."""
+    """What the site has paid for, beside its seats, which the site itself tells."""
 
-    type: str
-    seats: int | None
     features: frozenset[str]
 
     @classmethod
@@ -137,42 +139,9 @@ class Subscription:
         data = json_object(raw, "a subscription")
         features = data.get("features")
         return cls(
-            type=text(data, "type"),
-            seats=optional_integer(data, "user_amount"),
             features=frozenset(item for item in features if isinstance(item, str))
             if isinstance(features, list)
             else frozenset(),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformUser:
-    """The account behind the token."""
-
-    id: PlatformUserId
-
-    @classmethod
-    def from_api(cls, raw: object) -> Self:
-        """Read the platform profile (MEAS); its personal data is left where it is."""
-        return cls(id=PlatformUserId(identifier(json_object(raw, "a profile"), "id")))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
-    """A role on a site, recognised by its code (role ids differ between sites, CODE)."""
-
-    id: RoleId
-    code: str
-    name: str
-
-    @classmethod
-    def from_api(cls, raw: object) -> Self:
-        """Read a role (MEAS)."""
-        data = json_object(raw, "a role")
-        return cls(
-            id=RoleId(identifier(data, "id")),
-            code=text(data, "code"),
-            name=name(data, "customer_reference"),
         )
 
 
@@ -185,7 +154,6 @@ class SiteMember:
     remote_access: bool
     """Whether it may open doors remotely at all; its roles must allow it as well."""
     role_codes: frozenset[str]
-    subscription_state: SubscriptionState | str
     blocked: bool
 
     @classmethod
@@ -202,9 +170,6 @@ class SiteMember:
             role_codes=frozenset(text(role, "code") for role in roles if isinstance(role, dict))
             if isinstance(roles, list)
             else frozenset(),
-            subscription_state=known(
-                SubscriptionState, data, "subscription_state", SubscriptionState.SUBSCRIBED
-            ),
             blocked=boolean(data, "blocked"),
         )
 
@@ -224,7 +189,6 @@ class Iq:
     time_zone: str
     revision: str
     mac: str
-    state: str
 
     @classmethod
     def from_api(cls, raw: object) -> Self:
@@ -240,8 +204,12 @@ class Iq:
             time_zone=text(data, "time_zone"),
             revision=name(data, "revision"),
             mac=name(data, "mac"),
-            state=text(data, "state"),
         )
+
+    @property
+    def title(self) -> str:
+        """Return what people call it, else what is printed on it, else its id."""
+        return self.name or self.mac or self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +218,6 @@ class IqActivation:
 
     iq_id: IqId
     activated: bool
-    activated_at: datetime | None
 
     @classmethod
     def from_api(cls, raw: object) -> Self:
@@ -259,7 +226,6 @@ class IqActivation:
         return cls(
             iq_id=IqId(identifier(data, "iq_id")),
             activated=boolean(data, "activated"),
-            activated_at=optional_instant(data, "activation_date"),
         )
 
 
@@ -306,9 +272,19 @@ class Lock:
         )
 
     @property
+    def title(self) -> str:
+        """Return what people call it, else what is printed on it, else its id."""
+        return self.name or self.mac or self.id
+
+    @property
     def has_keypad(self) -> bool:
         """Tell whether a PIN can be typed at this door."""
         return self.lock_type in {LockType.ESCUTCHEON_PIN, LockType.WALL_READER_PIN}
+
+    @property
+    def battery_low(self) -> bool | None:
+        """Tell whether the battery is low or critical; None where Salto does not say how it is."""
+        return _BATTERY_IS_LOW.get(self.battery_level)
 
 
 def secret_from_api(raw: object) -> str:

@@ -4,12 +4,13 @@ Checks come in the order in which a person should look, so the first one that fa
 likeliest cause. What is not known is said to be unknown, and never taken for a failure.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import datetime, timedelta
 from typing import Final
 
+from .booking_plan import NOT_THERE
 from .bookings import BookingStatus, Unit
-from .desired_keys import desired_key
+from .desired_keys import DesiredKey, desired_key
 from .explain_facts import (
     BookingView,
     Denial,
@@ -24,21 +25,20 @@ from .explain_facts import (
 )
 from .explain_sentences import ORDER, PLAIN, Check, CheckName, Filling, Result, Sentence
 from .ids import KeyId
-from .keys import KeyRecord, KeyStatus, Strategy
+from .keys import KeyProblem, KeyRecord, KeyStatus, Strategy
+from .known import opposite
 from .observed import ObservedDetails, ObservedGroupDetails, ObservedTimes
 from .read_only import ReadOnly
+from .rounds import OVERDUE_AFTER
+from .seats import HAS_SEAT
 from .upkeep import ROLL_OUT
 from .windows import zone_named
 
 CLOCKS_AGREE_WITHIN: Final = timedelta(seconds=60)
-"""How far our clock may be from Salto's; a one-time password lives for three minutes (DOC)."""
+"""How far our clock may be from Salto's: a third of what an IQ takes in a one-time password (DOC)."""
 
 DENIAL_MATTERS_FOR: Final = timedelta(hours=1)
 """How long the last refusal at a door says something about the door as it is now."""
-
-OLDEST_COMPARISON: Final = timedelta(hours=36)
-"""How old the last comparison with Salto may be: a nightly one was missed then."""
-
 
 _NOTHING: Final = ObservedGroupDetails(doors=None, members=None, schedules=None)
 
@@ -74,12 +74,13 @@ def _of_site(facts: Facts) -> Iterator[Check]:
     about: dict[str, Filling] = {"site": site.name}
     yield Check(sentence=_REACH[site.reach], about=about)
     yield Check(sentence=_activity(facts), about=about)
-    yield _check(CheckName.ACCOUNT, _not(site.account_blocked))
+    yield _check(CheckName.ACCOUNT, opposite(site.account_blocked))
     yield _check(CheckName.SUBSCRIPTION, site.subscription_valid)
     if not _is_about_remote_opening_alone(facts):
         yield _check(CheckName.SITE_PINS, site.pins_enabled)
-        if facts.keys_now is None:
+        if _seat_matters(facts):
             yield _seats(facts)
+        if facts.keys_now is None:
             yield _ledger(site)
         if facts.key is None or facts.key.record.status is not KeyStatus.SET:
             yield Check(sentence=_HELD_BACK[site.held_back])
@@ -101,6 +102,45 @@ def _activity(facts: Facts) -> Sentence:
     return Sentence.INACTIVE_WITH_KEY if is_out and not facts.opens_remotely else Sentence.INACTIVE
 
 
+def _seat_matters(facts: Facts) -> bool:
+    """Tell whether what is asked about has a seat, or may not work for want of one."""
+    record = None if facts.key is None else facts.key.record
+    if record is None and facts.booking is None:
+        return facts.keys_now is None
+    if record is None or _is_to_be_replaced(facts, record):
+        wanted = _wanted(facts)
+        return wanted is not None and wanted.is_due(facts.now)
+    return _needs_seat(facts, record)
+
+
+def _is_to_be_replaced(facts: Facts, record: KeyRecord) -> bool:
+    """Tell whether a booking has a key that is over, and may get another one."""
+    return facts.booking is not None and record.status in NOT_THERE and not record.by_hand
+
+
+def _needs_seat(facts: Facts, record: KeyRecord) -> bool:
+    """Tell whether a key that there is has a seat now, or ought to have one."""
+    match record.status:
+        case KeyStatus.REMOVING | KeyStatus.REVOKED:
+            return False
+        case KeyStatus.SUSPENDED if KeyProblem.SEAT_UNAVAILABLE in record.errors:
+            return True
+        case KeyStatus.SUSPENDED if record.by_hand:
+            return False
+        case KeyStatus.SUSPENDED:
+            wanted = _wanted(facts)
+            return wanted is not None and wanted.needs_seat(facts.now)
+        case _:
+            return not record.window.is_over(facts.now)
+
+
+def _wanted(facts: Facts) -> DesiredKey | None:
+    """Return the key that the booking wants which the question, or its key, is about."""
+    if facts.booking is not None:
+        return desired_key(facts.booking.booking, facts.booking.unit, facts.now)
+    return None if facts.key is None else facts.key.wanted
+
+
 def _seats(facts: Facts) -> Check:
     """Look at the seats of the subscription; whoever has one needs no other."""
     used, total = facts.site.seats_used, facts.site.seats_total
@@ -109,10 +149,7 @@ def _seats(facts: Facts) -> Check:
     about: dict[str, Filling] = {"used": used, "total": total}
     if used < total:
         return Check(sentence=Sentence.SEATS_FREE, about=about)
-    has_one = facts.key is not None and facts.key.record.status in {
-        KeyStatus.SET,
-        KeyStatus.CHANGING,
-    }
+    has_one = facts.key is not None and facts.key.record.status in HAS_SEAT
     return Check(sentence=Sentence.SEATS_HELD if has_one else Sentence.SEATS_TAKEN, about=about)
 
 
@@ -166,7 +203,7 @@ def _bookings_known(upkeep: Upkeep) -> Check:
     """Look whether the record of bookings can be read."""
     if upkeep.bookings_unread is None:
         return Check(sentence=Sentence.BOOKINGS_READ)
-    return Check(sentence=Sentence.BOOKINGS_UNREAD, about={"detail": upkeep.bookings_unread})
+    return Check(sentence=Sentence.BOOKINGS_UNREAD, about={"file": upkeep.bookings_unread})
 
 
 def _mode(unit: Unit) -> Sentence:
@@ -186,7 +223,7 @@ def _remote_opening(view: BookingView) -> Check:
 def _of_bookings_key(facts: Facts, view: BookingView) -> Iterator[Check]:
     """Look whether a booking has its key, or when it gets it, or why it does not."""
     record = None if facts.key is None else facts.key.record
-    wanted = desired_key(view.booking, view.unit, facts.now)
+    wanted = _wanted(facts)
     if wanted is not None:
         seat_from, issue_from = wanted.seat_from, wanted.issue_from
         is_issued = record is not None and record.is_live
@@ -236,7 +273,7 @@ def _of_key(facts: Facts, view: KeyView) -> Iterator[Check]:
     record, seen = view.record, view.seen
     yield _key_status(record)
     yield _key_window(record, facts.now)
-    yield _denial(facts, view)
+    yield from _denials(facts, view)
     if not record.is_live:
         return
     yield _check(CheckName.GUEST, view.guest_there, key_id=record.key_id)
@@ -362,19 +399,28 @@ def _rolled_out(record: KeyRecord, door: DoorView) -> Check:
     return Check(sentence=Sentence.MAY_NOT_HAVE_HEARD, about=about)
 
 
-def _denial(facts: Facts, view: KeyView) -> Check:
-    """Look whether a door refused the guest last, with the key as it is now."""
-    record, denial = view.record, view.denial
-    since = max(record.changed_at, record.window.starts_at)
-    if denial is not None and denial.at >= since:
-        return Check(sentence=Sentence.DENIED, about=_refusal(denial))
-    if facts.upkeep.log_read is not True:
-        return Check(sentence=Sentence.DENIAL_UNKNOWN)
-    return Check(sentence=Sentence.NOT_DENIED)
+def _denials(facts: Facts, view: KeyView) -> Iterator[Check]:
+    """Look which doors refused the guest last, with the key as it is now.
+
+    One that the key does not open has refused rightly, which is worth a word for a while only.
+    """
+    since = max(view.record.changed_at, view.record.window.starts_at)
+    lately = facts.now - DENIAL_MATTERS_FOR
+    denials = [one for one in view.denials if one.door_id in view.record.doors or one.at >= lately]
+    return _refusals_since(since, denials, facts.upkeep)
 
 
-def _refusal(denial: Denial) -> Mapping[str, Filling]:
-    return {"door": denial.door, "at": denial.at, "reason": denial.reason}
+def _refusals_since(since: datetime, denials: Iterable[Denial], upkeep: Upkeep) -> Iterator[Check]:
+    """Tell of each refusal from an instant on; whether there was none is known by the door log."""
+    told = [denial for denial in denials if denial.at >= since]
+    for denial in told:
+        yield Check(
+            sentence=Sentence.DENIED,
+            about={"door": denial.door, "at": denial.at, "reason": denial.reason},
+        )
+    if not told:
+        is_read = upkeep.log_read is True
+        yield Check(sentence=Sentence.NOT_DENIED if is_read else Sentence.DENIAL_UNKNOWN)
 
 
 # Doors
@@ -399,13 +445,13 @@ def _of_door(facts: Facts, door: DoorView) -> Iterator[Check]:
     if _takes_pins(facts, door):
         yield _check(CheckName.KEYPAD, None if seen is None else seen.has_keypad, door=name)
     yield _check(CheckName.DOOR_IQ, door.has_iq, door=name)
-    yield _check(CheckName.PRIVACY_MODE, _not(door.privacy_mode), door=name)
+    yield _check(CheckName.PRIVACY_MODE, opposite(door.privacy_mode), door=name)
     if seen is not None and seen.office_mode:
         yield Check(sentence=Sentence.OFFICE_MODE_ON, about={"door": name})
     else:
         yield _check(CheckName.OFFICE_MODE, None if seen is None else True, door=name)
     yield _check(CheckName.LOCK_ONLINE, None if seen is None else seen.online, door=name)
-    yield _check(CheckName.BATTERY, _not(door.battery_low), door=name)
+    yield _check(CheckName.BATTERY, opposite(door.battery_low), door=name)
 
 
 def _takes_pins(facts: Facts, door: DoorView) -> bool:
@@ -418,7 +464,7 @@ def _takes_pins(facts: Facts, door: DoorView) -> bool:
 def _of_iq(facts: Facts, iq: IqView) -> Iterator[Check]:
     """Look at an IQ, and at what it takes to sign commands for it where doors are opened so."""
     yield _check(CheckName.IQ_ONLINE, iq.online, iq=iq.name)
-    yield _check(CheckName.IQ_RESTORE, _not(iq.restore_required), iq=iq.name)
+    yield _check(CheckName.IQ_RESTORE, opposite(iq.restore_required), iq=iq.name)
     if not facts.opens_remotely:
         return
     about: dict[str, Filling] = {"iq": iq.name}
@@ -443,13 +489,8 @@ def _of_iq(facts: Facts, iq: IqView) -> Iterator[Check]:
 def _of_one_door(facts: Facts, keys_now: tuple[KeyId, ...]) -> Iterator[Check]:
     """Look whom the door of a question opened for, and should open for."""
     for door in facts.doors:
-        denial = door.denial
-        if denial is not None and facts.now - denial.at < DENIAL_MATTERS_FOR:
-            yield Check(sentence=Sentence.DENIED, about=_refusal(denial))
-        elif facts.upkeep.log_read is not True:
-            yield Check(sentence=Sentence.DENIAL_UNKNOWN)
-        else:
-            yield Check(sentence=Sentence.NOT_DENIED)
+        denials = () if door.denial is None else (door.denial,)
+        yield from _refusals_since(facts.now - DENIAL_MATTERS_FOR, denials, facts.upkeep)
         if door.facts is not None and not door.facts.has_keypad:
             continue
         if keys_now:
@@ -481,7 +522,7 @@ def _of_upkeep(facts: Facts) -> Iterator[Check]:
     if upkeep.compared_at is None:
         yield Check(sentence=Sentence.NOT_COMPARED)
     else:
-        is_recent = facts.now - upkeep.compared_at <= OLDEST_COMPARISON
+        is_recent = facts.now - upkeep.compared_at <= OVERDUE_AFTER
         yield _check(CheckName.RECONCILIATION, is_recent, at=upkeep.compared_at)
     if upkeep.discrepancies:
         yield Check(sentence=Sentence.DISCREPANCY, about={"count": upkeep.discrepancies})
@@ -496,10 +537,6 @@ def _check(name: CheckName, holds: bool | None, **about: Filling) -> Check:
     """Say that something is so, is not, or is not known."""
     result = Result.UNKNOWN if holds is None else Result.PASS if holds else Result.FAIL
     return Check(sentence=PLAIN[name, result], about=about)
-
-
-def _not(known: bool | None) -> bool | None:
-    return None if known is None else not known
 
 
 def _has[T](things: Set[T] | None, thing: T | None) -> bool | None:

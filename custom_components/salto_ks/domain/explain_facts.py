@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from .access_events import DenialReason
 from .bookings import Booking, Unit
+from .desired_keys import DesiredKey
 from .ids import DoorId, KeyId
 from .key_requests import DoorFacts
 from .keys import KeyRecord
@@ -69,7 +70,9 @@ class IqView:
 class Denial:
     """A door did not open for somebody."""
 
+    door_id: DoorId
     door: str
+    """What people call it."""
     at: datetime
     reason: DenialReason
 
@@ -102,8 +105,10 @@ class KeyView:
     """Whether Salto has the guest of the record."""
     seen: ObservedDetails | None
     """None where it could not be looked at, or has no guest."""
-    denial: Denial | None
-    """The last thing that the door log told of its guest, if that was a refusal."""
+    denials: tuple[Denial, ...] = ()
+    """What the door log told last of its guest at each door, where that was a refusal."""
+    wanted: DesiredKey | None = None
+    """The key that its booking wants; None where it is of none, or of one that wants none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +134,7 @@ class Upkeep:
     live_events: bool
     """Whether Salto tells of what happens at doors at once; else it is asked now and then."""
     bookings_unread: str | None = None
-    """Why bookings are not known; None where they are."""
+    """The file for which bookings are not known; None where they are."""
     calendars: Mapping[str, bool | None] = field(default_factory=dict)
     """By the name of a unit whether its calendar answered last time."""
     troubles: Mapping[str, str] = field(default_factory=dict)

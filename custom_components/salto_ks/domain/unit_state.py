@@ -11,6 +11,7 @@ from .bookings import EXPECTED, Booking, BookingStatus, Unit
 from .desired_keys import DesiredKey, desired_key
 from .ids import DoorId, number_of
 from .keys import KeyRecord, KeyStatus
+from .known import opposite
 
 LOOKED_AT_BEFORE: Final = timedelta(hours=3)
 """How long before an arrival a unit has to be ready for it."""
@@ -143,8 +144,8 @@ def readiness(
 
 def _of_door(door: DoorCondition) -> Iterator[tuple[NotReady, bool | None]]:
     """Yield what may be wrong with a door, and whether it is; None where that is not known."""
-    yield NotReady.IQ_OFFLINE, _not(door.iq_online)
-    yield NotReady.LOCK_OFFLINE, _not(door.lock_online)
+    yield NotReady.IQ_OFFLINE, opposite(door.iq_online)
+    yield NotReady.LOCK_OFFLINE, opposite(door.lock_online)
     yield NotReady.BATTERY_LOW, door.battery_low
     yield NotReady.PRIVACY_MODE, door.privacy_mode
 
@@ -167,7 +168,3 @@ def _of_keys(
         yield NotReady.KEY_NOT_SET, key.status is not KeyStatus.SET
     opens = key.window.starts_at <= booking.starts_at and booking.ends_at <= key.window.ends_at
     yield NotReady.KEY_DIFFERS, not (opens and key.doors >= desired.doors)
-
-
-def _not(known: bool | None) -> bool | None:
-    return None if known is None else not known

@@ -18,6 +18,7 @@ from homeassistant.helpers.json import json_dumps
 from homeassistant.util.json import json_loads
 
 from ..domain.ids import BookingId, DoorId, GuestId, KeyId
+from ..domain.json_values import as_instant, as_text, instant_to_json, optional
 from ..storage import StorageError
 
 FREE_TEXT: Final = 200
@@ -132,13 +133,13 @@ class AuditLog:
 def encode_line(line: AuditLine) -> str:
     """Write a line, always in the same way. Raises ValueError for what is no text or instant."""
     data = {
-        "at": _instant_to_json(line.at),
+        "at": instant_to_json(line.at),
         "action": line.action,
         "key_id": line.key_id,
         "salto_key_id": line.salto_key_id,
         "doors": list(line.doors),
-        "starts_at": line.starts_at and _instant_to_json(line.starts_at),
-        "ends_at": line.ends_at and _instant_to_json(line.ends_at),
+        "starts_at": optional(instant_to_json, line.starts_at),
+        "ends_at": optional(instant_to_json, line.ends_at),
         "who": _one_line(line.who),
         "outcome": _one_line(line.outcome),
         "reason": _one_line(line.reason),
@@ -155,7 +156,7 @@ def decode_line(text: str | bytes) -> AuditLine:
     try:
         data: Any = json_loads(text)
         return _from_json(data)
-    except (KeyError, OverflowError, TypeError) as err:
+    except (KeyError, TypeError) as err:
         raise ValueError("not a line of the log") from err
 
 
@@ -219,17 +220,17 @@ def _chosen(lines: Iterable[bytes], query: AuditQuery) -> Iterator[AuditLine]:
 def _from_json(data: Any) -> AuditLine:
     """Read a line; what a newer version has added to it is left out."""
     return AuditLine(
-        at=_instant_from_json(data["at"]),
-        action=_text(data["action"]),
-        key_id=data["key_id"] and KeyId(_text(data["key_id"])),
-        salto_key_id=data["salto_key_id"] and GuestId(_text(data["salto_key_id"])),
-        doors=tuple(DoorId(_text(door)) for door in data["doors"]),
-        starts_at=data["starts_at"] and _instant_from_json(data["starts_at"]),
-        ends_at=data["ends_at"] and _instant_from_json(data["ends_at"]),
-        who=_text(data["who"]),
-        outcome=_text(data["outcome"]),
-        reason=_text(data["reason"]),
-        booking_id=data["booking_id"] and BookingId(_text(data["booking_id"])),
+        at=as_instant(data["at"]),
+        action=as_text(data["action"]),
+        key_id=data["key_id"] and KeyId(as_text(data["key_id"])),
+        salto_key_id=data["salto_key_id"] and GuestId(as_text(data["salto_key_id"])),
+        doors=tuple(DoorId(as_text(door)) for door in data["doors"]),
+        starts_at=optional(as_instant, data["starts_at"]),
+        ends_at=optional(as_instant, data["ends_at"]),
+        who=as_text(data["who"]),
+        outcome=as_text(data["outcome"]),
+        reason=as_text(data["reason"]),
+        booking_id=data["booking_id"] and BookingId(as_text(data["booking_id"])),
     )
 
 
@@ -242,22 +243,3 @@ def _month(instant: datetime) -> str:
 def _one_line(text: str) -> str:
     """Make one line of a text, and not a long one."""
     return " ".join(text.split())[:FREE_TEXT]
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value
-
-
-def _instant_to_json(instant: datetime) -> str:
-    if instant.tzinfo is None:
-        raise ValueError("not an aware instant")
-    return instant.astimezone(UTC).isoformat()
-
-
-def _instant_from_json(value: object) -> datetime:
-    parsed = datetime.fromisoformat(_text(value))
-    if parsed.tzinfo is None:
-        raise ValueError("not an aware instant")
-    return parsed.astimezone(UTC)

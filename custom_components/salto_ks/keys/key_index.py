@@ -1,8 +1,8 @@
-"""Finds the keys of a booking, and the key that a guest carries."""
+"""Finds the keys of a booking or a unit, and the key that a guest carries."""
 
 from collections.abc import Iterable
 
-from ..domain.ids import BookingId, GuestId, KeyId, PersonId, UnitId
+from ..domain.ids import BookingId, KeyId, PersonId, UnitId
 from ..domain.keys import KeyRecord
 
 
@@ -13,7 +13,6 @@ class KeyIndex:
         """Start with some keys."""
         self._bookings: dict[BookingId, frozenset[KeyId]] = {}
         self._units: dict[UnitId, set[KeyId]] = {}
-        self._guests: dict[GuestId, KeyId] = {}
         self._persons: dict[PersonId, KeyId] = {}
         for record in records:
             self.add(record)
@@ -26,12 +25,8 @@ class KeyIndex:
         """Return the keys of a unit."""
         return frozenset(self._units.get(unit_id, ()))
 
-    def of_guest(self, guest_id: GuestId) -> KeyId | None:
-        """Return the key that a guest carries."""
-        return self._guests.get(guest_id)
-
     def of_person(self, person_id: PersonId) -> KeyId | None:
-        """Return the key that a guest carries, by the guest's other id."""
+        """Return the key that a guest carries, by the id that the door log has of it."""
         return self._persons.get(person_id)
 
     def add(self, record: KeyRecord) -> None:
@@ -42,7 +37,6 @@ class KeyIndex:
         if record.unit_id is not None:
             self._units.setdefault(record.unit_id, set()).add(record.key_id)
         if record.guest is not None:
-            self._guests[record.guest.id] = record.key_id
             self._persons[record.guest.person_id] = record.key_id
 
     def remove(self, record: KeyRecord) -> None:
@@ -55,8 +49,5 @@ class KeyIndex:
                 self._bookings.pop(record.booking_id, None)
         if record.unit_id is not None:
             self._units.get(record.unit_id, set()).discard(record.key_id)
-        if record.guest is not None:
-            if self._guests.get(record.guest.id) == record.key_id:
-                del self._guests[record.guest.id]
-            if self._persons.get(record.guest.person_id) == record.key_id:
-                del self._persons[record.guest.person_id]
+        if record.guest is not None and self.of_person(record.guest.person_id) == record.key_id:
+            del self._persons[record.guest.person_id]

@@ -46,7 +46,6 @@ from ..const import DOMAIN, LOGGER
 from ..domain.ids import (
     INSTANCE_LENGTH,
     BookingId,
-    GuestId,
     KeyId,
     PersonId,
     UnitId,
@@ -185,10 +184,6 @@ class Ledger:
         }
         keys = (self.get(key_id) for key_id in sorted(wanted | found, key=number_of))
         return tuple(key for key in keys if key is not None)
-
-    def by_guest(self, guest_id: GuestId) -> KeyRecord | None:
-        """Return the key that a guest carries now."""
-        return self._recorded(self._index.of_guest(guest_id))
 
     def by_person(self, person_id: PersonId) -> KeyRecord | None:
         """Return the key that the door log means by a person."""

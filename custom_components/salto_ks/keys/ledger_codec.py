@@ -4,9 +4,8 @@ Every key and every intent is a text of its own within its file. So one that is 
 none of the others, and can be kept exactly as it was found.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 import sys
 from typing import Any, Final
@@ -28,6 +27,16 @@ from ..domain.ids import (
     number_of,
 )
 from ..domain.intents import Intent, IntentKind
+from ..domain.json_values import (
+    as_instant,
+    as_list,
+    as_number,
+    as_text,
+    as_truth,
+    as_word,
+    instant_to_json,
+    optional,
+)
 from ..domain.keys import (
     DoorGroup,
     Guest,
@@ -134,7 +143,7 @@ def head_to_json(head: Head) -> dict[str, Any]:
         "shards": sorted(head.shards),
         "intents": head.unreadable
         | {str(number_of(key_id)): one.text for key_id, one in head.intents.items()},
-        "hold": head.hold and _hold_to_json(head.hold),
+        "hold": optional(_hold_to_json, head.hold),
     }
 
 
@@ -143,10 +152,10 @@ def head_from_json(data: Json) -> Head:
     try:
         head = Head(
             instance=_instance(data["instance"]),
-            highest_number=_number(data["highest_number"]),
-            highest_serial=_number(data["highest_serial"]),
-            shards={_number(shard) for shard in data["shards"]},
-            hold=_hold(data.get("hold")),
+            highest_number=as_number(data["highest_number"]),
+            highest_serial=as_number(data["highest_serial"]),
+            shards={as_number(shard) for shard in data["shards"]},
+            hold=optional(_hold, data.get("hold")),  # of which an older file says nothing
         )
         intents = dict(data["intents"])
     except (KeyError, TypeError, ValueError) as err:
@@ -179,16 +188,16 @@ def shard_from_json(number: int, data: Json) -> Shard:
     try:
         shard = Shard(instance=_instance(data["instance"]))
         shard.finished = {
-            key_id_of(shard.instance, _own_number(name)): _number(serial)
+            key_id_of(shard.instance, _own_number(name)): as_number(serial)
             for name, serial in dict(data["finished"]).items()
         }
-        keys, lines = dict(data["keys"]), _list(data["lines"])
+        keys, lines = dict(data["keys"]), as_list(data["lines"])
     except (KeyError, TypeError, ValueError) as err:
         raise ValueError("not a file of keys") from err
     for line in lines:
         try:
-            shard.lines.append(decode_line(_text(line)))
-        except TypeError, ValueError:
+            shard.lines.append(decode_line(as_text(line)))
+        except ValueError:
             shard.unreadable_lines.append(line)
     for name, text in keys.items():
         try:
@@ -211,7 +220,7 @@ def open_intent(intent: Intent, serial: int) -> OpenIntent:
         "serial": serial,
         "kind": intent.kind.value,
         "record": _record_to_json(intent.record),
-        "started_at": _instant_to_json(intent.started_at),
+        "started_at": instant_to_json(intent.started_at),
         "who": intent.who,
         "reason": intent.reason,
     }
@@ -221,20 +230,20 @@ def open_intent(intent: Intent, serial: int) -> OpenIntent:
 def decode_intent(key_id: KeyId, text: Any) -> OpenIntent:
     """Read an intent. Raises ValueError when it makes no sense."""
     try:
-        data: Any = json_loads(_text(text))
+        data: Any = json_loads(as_text(text))
         return OpenIntent(
-            serial=_number(data["serial"]),
+            serial=as_number(data["serial"]),
             intent=Intent(
                 key_id=key_id,
                 kind=IntentKind(data["kind"]),
                 record=_record_from_json(key_id, data["record"])[0],
-                started_at=_instant(data["started_at"]),
-                who=_text(data["who"]),
-                reason=_text(data["reason"]),
+                started_at=as_instant(data["started_at"]),
+                who=as_text(data["who"]),
+                reason=as_text(data["reason"]),
             ),
             text=text,
         )
-    except (KeyError, OverflowError, TypeError) as err:
+    except (KeyError, TypeError) as err:
         raise ValueError("not an intent") from err
 
 
@@ -253,31 +262,29 @@ def decode_record(key_id: KeyId, text: Any) -> tuple[KeyRecord, Json | None]:
     A status of a newer version reads as `unknown`. Raises ValueError when it makes no sense.
     """
     try:
-        return _record_from_json(key_id, json_loads(_text(text)))
-    except (KeyError, OverflowError, TypeError) as err:
+        return _record_from_json(key_id, json_loads(as_text(text)))
+    except (KeyError, TypeError) as err:
         raise ValueError("not a record") from err
 
 
 def _hold_to_json(hold: Hold) -> dict[str, str]:
-    return {"reason": hold.reason.value, "since": _instant_to_json(hold.since)}
+    return {"reason": hold.reason.value, "since": instant_to_json(hold.since)}
 
 
-def _hold(data: Any) -> Hold | None:
-    """Read why nothing is done by itself; a file that says nothing of that is of an older version.
+def _hold(data: Any) -> Hold:
+    """Read why nothing is done by itself.
 
     A reason of a newer version reads as the one that takes more to end.
     """
-    if data is None:
-        return None
     reason = _known(ReadOnly, data["reason"]) or ReadOnly.RESTORED_BACKUP
-    return Hold(reason=reason, since=_instant(data["since"]))
+    return Hold(reason=reason, since=as_instant(data["since"]))
 
 
 def _record_to_json(record: KeyRecord) -> dict[str, Any]:
     return {
         "doors": sorted(record.doors),
-        "starts_at": _instant_to_json(record.window.starts_at),
-        "ends_at": _instant_to_json(record.window.ends_at),
+        "starts_at": instant_to_json(record.window.starts_at),
+        "ends_at": instant_to_json(record.window.ends_at),
         "status": record.status.value,
         "strategy": record.strategy.value,
         "booking_id": record.booking_id,
@@ -287,42 +294,41 @@ def _record_to_json(record: KeyRecord) -> dict[str, Any]:
         "label": record.label,
         "pin_length": record.pin_length,
         "sealed_pin": record.sealed_pin,
-        "guest": record.guest and _guest_to_json(record.guest),
+        "guest": optional(_guest_to_json, record.guest),
         "groups": [_group_to_json(group) for group in record.groups],
         "errors": sorted(error.value for error in record.errors),
         "warnings": sorted(warning.value for warning in record.warnings),
-        "created_at": _instant_to_json(record.created_at),
-        "changed_at": _instant_to_json(record.changed_at),
-        "removed_at": record.removed_at and _instant_to_json(record.removed_at),
-        "first_used_at": record.first_used_at and _instant_to_json(record.first_used_at),
-        "pin_set_at": record.pin_set_at and _instant_to_json(record.pin_set_at),
+        "created_at": instant_to_json(record.created_at),
+        "changed_at": instant_to_json(record.changed_at),
+        "removed_at": optional(instant_to_json, record.removed_at),
+        "first_used_at": optional(instant_to_json, record.first_used_at),
+        "pin_set_at": optional(instant_to_json, record.pin_set_at),
     }
 
 
 def _record_from_json(key_id: KeyId, data: Any) -> tuple[KeyRecord, Json | None]:
-    pin_length, guest = data["pin_length"], data["guest"]
     record = KeyRecord(
         key_id=key_id,
         doors=_doors(data["doors"]),
-        window=AccessWindow(_instant(data["starts_at"]), _instant(data["ends_at"])),
+        window=AccessWindow(as_instant(data["starts_at"]), as_instant(data["ends_at"])),
         status=_known(KeyStatus, data["status"]) or KeyStatus.UNKNOWN,
         strategy=_known(Strategy, data["strategy"]) or Strategy.SCHEDULE,
-        booking_id=_optional(data["booking_id"], BookingId),
-        unit_id=_optional(data["unit_id"], UnitId),
+        booking_id=_optional_text(data["booking_id"], BookingId),
+        unit_id=_optional_text(data["unit_id"], UnitId),
         on_removal=_known(OnRemoval, data["on_removal"]) or OnRemoval.LEAVE,
-        by_hand=_truth(data["by_hand"]),
-        label=_text(data["label"]),
-        pin_length=None if pin_length is None else _number(pin_length),
-        sealed_pin=_optional(data["sealed_pin"], str),
-        guest=None if guest is None else _guest(guest),
-        groups=tuple(_group(group) for group in _list(data["groups"])),
+        by_hand=as_truth(data["by_hand"]),
+        label=as_text(data["label"]),
+        pin_length=optional(as_number, data["pin_length"]),
+        sealed_pin=_optional_text(data["sealed_pin"], str),
+        guest=optional(_guest, data["guest"]),
+        groups=tuple(_group(group) for group in as_list(data["groups"])),
         errors=_known_of(KeyProblem, data["errors"]),
         warnings=_known_of(KeyWarning, data["warnings"]),
-        created_at=_instant(data["created_at"]),
-        changed_at=_instant(data["changed_at"]),
-        removed_at=_optional_instant(data["removed_at"]),
-        first_used_at=_optional_instant(data["first_used_at"]),
-        pin_set_at=_optional_instant(data["pin_set_at"]),
+        created_at=as_instant(data["created_at"]),
+        changed_at=as_instant(data["changed_at"]),
+        removed_at=optional(as_instant, data["removed_at"]),
+        first_used_at=optional(as_instant, data["first_used_at"]),
+        pin_set_at=optional(as_instant, data["pin_set_at"]),
     )
     return record, None if _holds_all_of(_record_to_json(record), data) else data
 
@@ -331,15 +337,15 @@ def _guest_to_json(guest: Guest) -> dict[str, Any]:
     return {
         "id": guest.id,
         "person_id": guest.person_id,
-        "expires_at": guest.expires_at and _instant_to_json(guest.expires_at),
+        "expires_at": optional(instant_to_json, guest.expires_at),
     }
 
 
 def _guest(data: Any) -> Guest:
     return Guest(
-        id=GuestId(_word(data["id"])),
-        person_id=PersonId(_word(data["person_id"])),
-        expires_at=_optional_instant(data["expires_at"]),
+        id=GuestId(as_word(data["id"])),
+        person_id=PersonId(as_word(data["person_id"])),
+        expires_at=optional(as_instant, data["expires_at"]),
     )
 
 
@@ -355,11 +361,11 @@ def _group_to_json(group: DoorGroup) -> dict[str, Any]:
 
 def _group(data: Any) -> DoorGroup:
     return DoorGroup(
-        id=GroupId(_word(data["id"])),
-        zone=sys.intern(_text(data["zone"])),
+        id=GroupId(as_word(data["id"])),
+        zone=sys.intern(as_text(data["zone"])),
         doors=_doors(data["doors"]),
-        times_id=_optional(data["times_id"], TimesId),
-        member=_truth(data["member"]),
+        times_id=_optional_text(data["times_id"], TimesId),
+        member=as_truth(data["member"]),
     )
 
 
@@ -397,60 +403,29 @@ def _with_carried(data: dict[str, Any], carried: Json) -> dict[str, Any]:
 
 def _known[W: StrEnum](words: type[W], word: Any) -> W | None:
     """Return a word that this version knows."""
-    return words(word) if _text(word) in words else None
+    return words(word) if as_text(word) in words else None
 
 
 def _known_of[W: StrEnum](words: type[W], found: Any) -> frozenset[W]:
     """Return those words that this version knows."""
-    return frozenset(known for word in _list(found) if (known := _known(words, word)) is not None)
+    return frozenset(known for word in as_list(found) if (known := _known(words, word)) is not None)
 
 
 def _doors(value: object) -> frozenset[DoorId]:
     """Read doors; many keys have the same ones, so that each id is kept in memory once."""
-    return frozenset(DoorId(sys.intern(_word(door))) for door in _list(value))
-
-
-def _truth(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("neither true nor false")
-    return value
-
-
-def _list(value: object) -> Iterable[Any]:
-    if not isinstance(value, list):
-        raise TypeError("not a list")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value
-
-
-def _word(value: object) -> str:
-    """Take a text that says something."""
-    if not (text := _text(value)):
-        raise ValueError("an empty text")
-    return text
+    return frozenset(DoorId(sys.intern(as_word(door))) for door in as_list(value))
 
 
 def _instance(value: object) -> str:
     """Take what tells the keys of one ledger from those of another."""
-    text = _text(value)
+    text = as_text(value)
     if len(text) != INSTANCE_LENGTH or not (text.isascii() and text.isalnum()):
         raise ValueError("not an instance")
     return text
 
 
-def _optional[T](value: object, kind: Callable[[str], T]) -> T | None:
-    return None if value is None else kind(_text(value))
-
-
-def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError("not a number")
-    return value
+def _optional_text[T](value: object, kind: Callable[[str], T]) -> T | None:
+    return None if value is None else kind(as_text(value))
 
 
 def _own_number(name: str) -> int:
@@ -466,21 +441,3 @@ def _dumps(data: Json) -> str:
         return json_dumps(data)
     except TypeError as err:
         raise ValueError("not a text") from err
-
-
-def _instant_to_json(instant: datetime) -> str:
-    if instant.tzinfo is None:
-        raise ValueError("not an aware instant")
-    return instant.astimezone(UTC).isoformat()
-
-
-def _instant(value: object) -> datetime:
-    """Read an aware instant."""
-    parsed = datetime.fromisoformat(_text(value))
-    if parsed.tzinfo is None:
-        raise ValueError("not an aware instant")
-    return parsed.astimezone(UTC)
-
-
-def _optional_instant(value: object) -> datetime | None:
-    return None if value is None else _instant(value)
