@@ -17,6 +17,7 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.service import async_register_admin_service
 import voluptuous as vol
 
+from .booking_engine import BookingEngine
 from .const import DOMAIN
 from .coordinator import SaltoKsConfigEntry
 from .domain.bookings import ENDED, Booking, BookingSource, BookingStatus, Unit, as_label
@@ -131,10 +132,12 @@ def async_setup_booking_services(hass: HomeAssistant) -> None:
 
 
 def described_booking(
-    hass: HomeAssistant, entry: SaltoKsConfigEntry, booking: Booking
+    hass: HomeAssistant, entry: SaltoKsConfigEntry, engine: BookingEngine, booking: Booking
 ) -> dict[str, Any]:
-    """Describe a booking with how its key stands; no PIN is in it."""
-    engine = entry.runtime_data.bookings
+    """Describe a booking with how its key stands; no PIN is in it.
+
+    The entry may have been unloaded since `engine` was asked for the booking.
+    """
     unit, key = engine.units[booking.unit_id], engine.key_of(booking)
     return {
         "booking_id": booking.booking_id,
@@ -168,12 +171,13 @@ class _BookingActions:
     async def set(self, call: ServiceCall) -> ServiceResponse:
         """Take note of a booking, and have its key follow."""
         place = self._place(call.data[ATTR_UNIT])
+        engine = place.entry.runtime_data.bookings
         with raised_as_home_assistant_errors(self._hass, place.entry):
             booking = self._booking(place, call.data)
-            kept = await place.entry.runtime_data.bookings.async_set_booking(booking)
+            kept = await engine.async_set_booking(booking)
         if not call.return_response:
             return None
-        return {"booking": described_booking(self._hass, place.entry, kept)}
+        return {"booking": described_booking(self._hass, place.entry, engine, kept)}
 
     async def get(self, call: ServiceCall) -> ServiceResponse:
         """List bookings, in the order of their starts."""
@@ -188,12 +192,16 @@ class _BookingActions:
                 found += [(entry, booking) for booking in entry.runtime_data.bookings.bookings()]
         found.sort(key=lambda one: (one[1].starts_at, one[1].booking_id))
         return {
-            "bookings": [described_booking(self._hass, entry, booking) for entry, booking in found]
+            "bookings": [
+                described_booking(self._hass, entry, entry.runtime_data.bookings, booking)
+                for entry, booking in found
+            ]
         }
 
     async def open(self, call: ServiceCall) -> ServiceResponse:
         """Open the doors of a booking, if it may be opened for now."""
         entry, booking, unit = self._meant(call.data)
+        engine = entry.runtime_data.bookings
         caller = await self._caller(call)
         doors = call.data.get(ATTR_DOORS)
         wanted = None if doors is None else doors_named(self._hass, entry, doors)
@@ -208,7 +216,7 @@ class _BookingActions:
         )
         if not call.return_response:
             return None
-        described = described_booking(self._hass, entry, opened.booking)
+        described = described_booking(self._hass, entry, engine, opened.booking)
         answer: dict[str, Any] = {
             "booking": described if caller.may_read_labels else described | {"label": ""},
             "doors": entity_ids_of(self._hass, opened.doors),

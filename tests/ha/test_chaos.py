@@ -38,5 +38,4 @@ async def test_bad_day(
     freezer.move_to(MORNING)
     figures = await bad_days(tmp_path, freezer, seed)
     assert figures.operations.total() > 50
-    assert figures.bookings > 0
     assert figures.keys >= figures.bookings

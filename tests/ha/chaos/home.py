@@ -74,7 +74,7 @@ class Home:
         """End, after unloading the site or cutting it off."""
         async with passing(self.freezer):
             if unload and self.is_loaded:
-                await self.hass.config_entries.async_unload(self.entry.entry_id)
+                await self._unload()
                 await check_nothing_runs()
             self._kept = self.entry.as_dict()
             await self.hass.async_stop(force=True)
@@ -82,6 +82,13 @@ class Home:
             await self._files_are_written()
         for one in left_of_ours():
             one.cancel()  # As a process takes them with it.
+
+    async def _unload(self) -> None:
+        """Unload the site, and again where a change of the entry meanwhile has loaded it anew."""
+        while self.is_loaded:
+            await self.hass.config_entries.async_unload(self.entry.entry_id)
+            async with self.entry.setup_lock:
+                pass  # whoever has waited for it before has had it
 
     async def _files_are_written(self) -> None:
         """Wait for threads, as a process does before it ends, whoever waited for them or gave up."""
