@@ -15,7 +15,7 @@ import webbrowser
 import aiohttp
 
 from . import words
-from .bookings import set_up_units
+from .bookings import offer_calendar, set_up_units
 from .dashboard import save_as_default
 from .errors import DemoError
 from .folder import LOOPBACK, DemoFolder, Settings
@@ -102,12 +102,14 @@ class Demo:
         seed = await vendor.seed()
         if await home.entries(DOMAIN):
             await settled(home, seed)
-        elif not self._options.fresh:
+        elif self._options.fresh:
+            await offer_calendar(home)
+        else:
             say(["Setting the integration up ..."])
             await set_up(home, vendor)
         await self._write_dashboard(home, seed)
         by_hand = not await home.entries(DOMAIN)
-        say(words.ready(home.base, vendor.base, seed))
+        say(words.ready(home.base, vendor.base, seed, by_hand=by_hand))
         if by_hand:
             say(words.what_to_type(home.base, vendor.base, seed, INTEGRATION))
         say([words.ending(self._options.keep)])
@@ -191,6 +193,7 @@ async def run(options: Options) -> None:
     with _folder(options) as folder:
         settings = folder.settle(options)
         folder.lay_out(settings, INTEGRATION)
+        folder.offer_blueprints(TOP)
         try:
             await Demo(options, folder, settings).run()
         except DemoError as error:

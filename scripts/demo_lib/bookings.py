@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
+from .folder import TIME_ZONE
 from .home import FLOWS, SUBENTRY_FLOWS, Answer, HomeAssistant
 from .registry import Devices
 from .set_up import DOMAIN, settled
@@ -31,6 +33,11 @@ class DemoUnit:
     mode: str
     stays: tuple[Stay, ...]
 
+    @property
+    def calendar(self) -> str:
+        """Return the name of the calendar that has the bookings."""
+        return f"Bookings {self.name}"
+
 
 UNITS: Final = (
     DemoUnit(
@@ -51,9 +58,9 @@ UNITS: Final = (
 
 async def set_up_units(home: HomeAssistant, devices: Devices, seed: Seed) -> None:
     """Make calendars, bookings and units, unless there are units already."""
-    (entry,) = await home.entries(DOMAIN)
-    if await home.entries(CALENDARS):
+    if devices.units:
         return
+    (entry,) = await home.entries(DOMAIN)
     locks = {door.name: door.entities["lock.lock"] for door in devices.doors}
     for unit in UNITS:
         if set(unit.doors) <= locks.keys():
@@ -63,6 +70,11 @@ async def set_up_units(home: HomeAssistant, devices: Devices, seed: Seed) -> Non
             await home.walk(
                 SUBENTRY_FLOWS, [entry["entry_id"], "unit"], _fill(unit, calendar, doors)
             )
+
+
+async def offer_calendar(home: HomeAssistant) -> None:
+    """Make the first unit's calendar with its bookings, for whoever sets all else up by hand."""
+    await _make_calendar(home, UNITS[0])
 
 
 def _fill(unit: DemoUnit, calendar: str, doors: Sequence[str]) -> Answer:
@@ -95,17 +107,18 @@ def _fill(unit: DemoUnit, calendar: str, doors: Sequence[str]) -> Answer:
 
 
 async def _make_calendar(home: HomeAssistant, unit: DemoUnit) -> str:
-    """Make a calendar with the bookings of a unit; return its entity."""
-    name = f"Bookings {unit.name}"
+    """Make a calendar with the bookings of a unit, unless it is there; return its entity."""
+    entity_id = f"calendar.{unit.calendar.lower().replace(' ', '_')}"
+    if any(entry["title"] == unit.calendar for entry in await home.entries(CALENDARS)):
+        return entity_id
 
     async def fill(fields: Sequence[str]) -> Mapping[str, object]:
-        return {"calendar_name": name, "import": "create_empty"}
+        return {"calendar_name": unit.calendar, "import": "create_empty"}
 
     await home.walk(FLOWS, CALENDARS, fill)
-    entity_id = f"calendar.{name.lower().replace(' ', '_')}"
-    today = datetime.now().astimezone().replace(minute=0, second=0, microsecond=0)
+    today = datetime.now(ZoneInfo(TIME_ZONE)).date()
     for stay in unit.stays:
-        arrives = today.date() + timedelta(days=stay.arrives)
+        arrives = today + timedelta(days=stay.arrives)
         leaves = arrives + timedelta(days=stay.nights)
         await home.request(
             "POST",

@@ -10,14 +10,19 @@ from .options import Options
 
 LOOPBACK = "127.0.0.1"
 
-CONFIGURATION = """\
+TIME_ZONE = "Europe/Amsterdam"
+
+BLUEPRINTS = Path("blueprints", "automation", "salto_ks")
+"""Where the blueprints are, in the project as in the configuration of a Home Assistant."""
+
+CONFIGURATION = f"""\
 homeassistant:
   name: Demo campsite
   latitude: 52.37
   longitude: 4.9
   elevation: 0
   unit_system: metric
-  time_zone: Europe/Amsterdam
+  time_zone: {TIME_ZONE}
   country: NL
   language: en
   currency: EUR
@@ -34,8 +39,14 @@ system_health:
 calendar:
 file_upload:
 persistent_notification:
+notify:
+  - platform: group
+    name: notify # what reaches everybody; here it is read in the frontend
+    services:
+      - action: persistent_notification
+webhook:
 automation: !include automations.yaml
-script: {}
+script: {{}}
 input_button:
   pitch_12_is_booked:
     name: Pitch 12 is booked
@@ -126,6 +137,10 @@ class DemoFolder:
         if not (storage / "onboarding").exists():
             _write(storage / "onboarding", _onboarding())
         _write(self.settings_file, asdict(settings))
+
+    def offer_blueprints(self, project: Path) -> None:
+        """Copy the project's blueprints to where Home Assistant finds them; it follows no links."""
+        shutil.copytree(project / BLUEPRINTS, self.path / BLUEPRINTS, dirs_exist_ok=True)
 
     def save_logs(self, target: Path) -> bool:
         """Copy the logs to where they outlive the folder; return whether there were any."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import front_desk
+from .bookings import UNITS, DemoUnit
 from .set_up import DOMAIN, credentials
 from .simulated import Message, Seed
 
@@ -13,13 +14,16 @@ USERNAME = "demo"
 PASSWORD = "demo"  # noqa: S105 - the whole house of this user is simulated and on loopback
 
 
-def ready(home: str, vendor: str, seed: Seed) -> Iterator[str]:
-    """Yield where everything is, and how to play with it."""
+def ready(home: str, vendor: str, seed: Seed, *, by_hand: bool) -> Iterator[str]:
+    """Yield where everything is, and how to play with it; by hand there is no front desk yet."""
     yield ""
     yield f"Home Assistant is ready:  {home}"
     yield f"  user name               {USERNAME}"
     yield f"  password                {PASSWORD}"
-    yield f"  at the front desk       {front_desk.USERNAME}, password {front_desk.PASSWORD}"
+    if not by_hand:
+        yield f"  at the front desk       {front_desk.USERNAME}, password {front_desk.PASSWORD}"
+    yield "  messages                notify.notify, shown under Notifications"
+    yield "  blueprints              Settings > Automations & scenes > Blueprints"
     yield f"Simulated Salto KS:       {vendor}"
     yield f"  what it was asked       curl -s {vendor}/_sim/journal"
     for lock in seed.locks[:1]:
@@ -43,6 +47,22 @@ def what_to_type(home: str, vendor: str, seed: Seed, integration: Path) -> Itera
         yield f"  {'IQ':<26} {name}"
     yield "The PIN that is sent for an IQ appears below, as in a mailbox; to read it again:"
     yield f"  curl -s {vendor}/_sim/outbox"
+    yield ""
+    yield from _unit_to_type(texts, UNITS[0])
+
+
+def _unit_to_type(texts: Any, unit: DemoUnit) -> Iterator[str]:
+    """Yield how to add a unit by hand: its calendar is there already."""
+    flow = texts["config_subentries"]["unit"]
+    labels = flow["step"]["user"]["data"]
+    values = {
+        "name": unit.name,
+        "calendar": f"{unit.calendar} (is there already, with bookings)",
+        "doors": ", ".join(unit.doors),
+    }
+    yield f"Then give a pitch its bookings: Salto KS > {flow['initiate_flow']['user']}"
+    for field, value in values.items():
+        yield f"  {labels[field]:<26} {value}"
 
 
 def _option(texts: Any, field: str, value: str) -> str:

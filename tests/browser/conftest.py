@@ -7,6 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 import pytest
 
+from scripts.demo_lib.folder import TIME_ZONE
 from scripts.demo_lib.words import PASSWORD, USERNAME
 from tests.failures import has_failed, name_of, pytest_runtest_makereport
 
@@ -33,7 +34,10 @@ def browser() -> Iterator[Browser]:
     """Run the browser that ``scripts/browser-test`` found."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=CHROMIUM_OPTIONS
+            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            args=CHROMIUM_OPTIONS,
+            # It writes the times in fields in its own language, whatever the locale of a window.
+            env={**os.environ, "LANGUAGE": "en_GB"},
         )
         yield chromium
         chromium.close()
@@ -50,7 +54,7 @@ def page(
     browser: Browser, viewport: ViewportSize, request: pytest.FixtureRequest
 ) -> Iterator[Page]:
     """Open a window; keep a picture of it, and what the page complained of, if the test fails."""
-    context = browser.new_context(viewport=viewport, locale="en-GB")
+    context = browser.new_context(viewport=viewport, locale="en-GB", timezone_id=TIME_ZONE)
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))

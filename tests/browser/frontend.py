@@ -73,6 +73,13 @@ class Frontend:
             radio.click()
             expect(radio).to_be_checked()
 
+    def pick(self, *entities: str) -> None:
+        """Pick an entity by its name in each of the pickers of the form, from the first on."""
+        for number, entity in enumerate(entities):
+            self.dialog.locator("ha-entity-picker").nth(number).click()
+            self.page.get_by_placeholder("Search").last.fill(entity)
+            self.page.locator("ha-combo-box-item").filter(has_text=entity).first.click()
+
     def submit(self) -> None:
         """Send the form."""
         self.dialog.get_by_role("button", name="Submit").click()

@@ -104,10 +104,7 @@ def test_a_unit_shows_how_its_calendar_is_read(frontend: Frontend) -> None:
     page.get_by_role("button", name="Add a unit").click()
     frontend.expect_step("What is booked?")
     frontend.type("Name", "Pitch 13")
-    for number, entity in enumerate(("Bookings Pitch 12", "Pitch 13 cabin")):
-        dialog.locator("ha-entity-picker").nth(number).click()
-        page.get_by_placeholder("Search").last.fill(entity)
-        page.locator("ha-combo-box-item").filter(has_text=entity).first.click()
+    frontend.pick("Bookings Pitch 12", "Pitch 13 cabin")
     frontend.picture("unit")
     frontend.submit()
     frontend.expect_step("Keys of Pitch 13")

@@ -6,12 +6,17 @@ from typing import Literal
 from playwright.sync_api import Locator, ViewportSize, expect
 import pytest
 
+from scripts.demo_lib.folder import BLUEPRINTS
+
 from .frontend import Frontend
 from .running import TOP, RunningDemo
 
 pytestmark = pytest.mark.browser
 
 GATE = "Main gate"
+ISSUE_PATIENCE = 180_000.0
+"""Milliseconds until the keys of the demo's bookings are set: Salto takes a minute for each guest."""
+
 RELOCK_PATIENCE = 60_000.0
 """Milliseconds: the gate's own ten seconds, and the next looks at it."""
 
@@ -67,6 +72,7 @@ def test_the_day_fits_the_window(
     frontend.visit("/salto-doors/today")
     for words in ("Pitch 12", "Keys this week", "At the doors"):
         expect(page.get_by_text(words, exact=True).first).to_be_visible()
+    expect(page.get_by_text("Set", exact=True)).to_have_count(2, timeout=ISSUE_PATIENCE)
     assert page.locator("hui-error-card, hui-warning").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     frontend.picture(f"today-telephone-{scheme}")
@@ -82,3 +88,22 @@ def test_the_dashboard_of_the_documents_names_what_there_is(frontend: Frontend) 
     )
     assert named
     assert named <= set(states)
+
+
+def test_automations_of_the_documents_can_be_tried(frontend: Frontend, demo: RunningDemo) -> None:
+    """Webhooks are answered, messages have somebody who takes them, and the blueprints are there."""
+    called = frontend.page.request.post(f"{demo.home}/api/webhook/a_booking", data={})
+    assert called.status == 200
+    found = frontend.page.evaluate(
+        """async () => {
+            const hass = document.querySelector("home-assistant").hass;
+            const blueprints = await hass.callWS({type: "blueprint/list", domain: "automation"});
+            return [Object.keys(hass.services.notify), blueprints];
+        }"""
+    )
+    messages, blueprints = found
+    assert {"notify", "persistent_notification"} <= set(messages)
+    ours = {f"salto_ks/{path.name}" for path in (TOP / BLUEPRINTS).glob("*.yaml")}
+    assert ours
+    assert blueprints.keys() == ours
+    assert not any("error" in blueprint for blueprint in blueprints.values())

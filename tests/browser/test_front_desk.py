@@ -18,6 +18,9 @@ ISSUE_PATIENCE = 180_000.0
 
 GATE = "Main gate"
 
+TIME_ROOM = 230
+"""Pixels that a field needs for the longest way to write a time, as "11/28/2026, 11:45 PM"."""
+
 
 def is_dead(demo: RunningDemo, keypad_pin: str) -> bool:
     """Let the door hear of what was done, and tell whether a PIN opens it no more."""
@@ -31,6 +34,23 @@ def files_with(folder: Path, text: str) -> list[str]:
     return [path.name for path in files if text.encode() in path.read_bytes()]
 
 
+@pytest.mark.parametrize("width", [390, 800, 1280])
+def test_times_fit_their_fields(page: Page, demo: RunningDemo, width: int) -> None:
+    """Times can be read whole beside the button of their calendar, and nothing is scrolled sideways."""
+    page.set_viewport_size({"width": width, "height": 900})
+    frontend = Frontend(page, demo.home)
+    frontend.log_in(front_desk.USERNAME, front_desk.PASSWORD)
+    frontend.visit("/salto-doors/keys")
+    fields = page.locator("salto-ks-desk-card input[type=datetime-local]")
+    expect(fields).to_have_count(2)
+    for field in fields.all():
+        box = field.bounding_box()
+        assert box is not None
+        assert box["width"] >= TIME_ROOM
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 970}], ids=["desktop"])
 def test_a_key_from_the_dashboard_to_the_door(page: Page, demo: RunningDemo) -> None:
     """The PIN is shown once asked for, opens inside its window only, is nowhere kept in clear, and is dead once taken back."""
     frontend = Frontend(page, demo.home)

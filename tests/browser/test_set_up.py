@@ -35,8 +35,26 @@ def activate(frontend: Frontend, demo: RunningDemo, iq: str) -> None:
     frontend.submit()
 
 
+def add_unit(frontend: Frontend, demo: RunningDemo) -> None:
+    """Give a pitch the calendar that the demo has made, and the doors that it names."""
+    dialog = frontend.dialog
+    frontend.page.get_by_role("button", name="Add a unit").click()
+    frontend.expect_step("What is booked?")
+    frontend.type("Name", demo.said(r"^  Name +(.+)$"))
+    calendar = demo.said(r"^  Calendar +(.+?) \(")
+    gate, *_ = demo.said(r"^  Doors +(.+)$").split(", ")
+    frontend.pick(calendar, gate)
+    for step in ("What is booked?", "Keys of Pitch 12", "How events are read"):
+        frontend.expect_step(step)
+        frontend.submit()
+    frontend.expect_step("How the next events are read")
+    expect(dialog.get_by_text("Family Jansen")).to_be_visible()
+    frontend.submit()
+    frontend.finish()
+
+
 def test_the_whole_set_up_is_clicked_through(fresh_demo: RunningDemo, page: Page) -> None:
-    """What the demo says to type leads to a working site with two activated IQs."""
+    """What the demo says to type leads to a working site with two activated IQs, and a unit."""
     frontend = Frontend(page, fresh_demo.home)
     frontend.log_in(USERNAME, PASSWORD)
     frontend.page.goto(fresh_demo.said(r"(http://\S+domain=salto_ks)$"))
@@ -62,3 +80,7 @@ def test_the_whole_set_up_is_clicked_through(fresh_demo: RunningDemo, page: Page
     for door in ("lock.main_gate", "lock.laundry"):
         frontend.act("lock", "unlock", door)
     assert [command["status"] for command in fresh_demo.commands()] == [200, 200]
+
+    frontend.visit("/config/integrations/integration/salto_ks")
+    add_unit(frontend, fresh_demo)
+    expect(page.get_by_text("Pitch 12", exact=True).first).to_be_visible()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import json
 from pathlib import Path
+import re
 import signal
 import socket
 import sys
@@ -10,13 +11,16 @@ from typing import Any
 
 import pytest
 
-from scripts.demo_lib import dashboard, front_desk
+from scripts.demo_lib import dashboard, front_desk, words
 from scripts.demo_lib.errors import DemoError
-from scripts.demo_lib.folder import LOOPBACK, DemoFolder, Settings
+from scripts.demo_lib.folder import BLUEPRINTS, LOOPBACK, DemoFolder, Settings
 from scripts.demo_lib.options import parse
 from scripts.demo_lib.processes import Child, require_free
 from scripts.demo_lib.registry import Devices
+from scripts.demo_lib.simulated import Seed
 from scripts.demo_lib.waiting import until
+
+TOP = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -65,6 +69,32 @@ def test_laying_out_again_keeps_the_onboarding(folder: DemoFolder, tmp_path: Pat
     onboarding.write_text('{"data": {"done": ["user"]}}', encoding="utf-8")
     folder.lay_out(Settings(9001, 9002, "campsite"), tmp_path / "salto_ks")
     assert json.loads(onboarding.read_text(encoding="utf-8")) == {"data": {"done": ["user"]}}
+
+
+def test_blueprints_are_those_of_the_project(folder: DemoFolder) -> None:
+    """All blueprints are files where Home Assistant looks for them, each start with the newest."""
+    folder.offer_blueprints(TOP)
+    (one, *_) = sorted((folder.path / BLUEPRINTS).iterdir())
+    one.write_text("old", encoding="utf-8")
+    folder.offer_blueprints(TOP)
+    offered = {path.name: path.read_text("utf-8") for path in (folder.path / BLUEPRINTS).iterdir()}
+    ours = {path.name: path.read_text("utf-8") for path in (TOP / BLUEPRINTS).iterdir()}
+    assert offered == ours
+
+
+def test_a_set_up_by_hand_is_told_whole() -> None:
+    """Each form is told in its own words: the account, the IQ, and the unit with its calendar."""
+    seed = Seed("ID", "secret", "user", "word", "site", {"iq": "IQ Field"}, ())
+    integration = TOP / "custom_components" / "salto_ks"
+    told = "\n".join(words.what_to_type("http://home", "http://vendor", seed, integration))
+    for line in (
+        r"Client ID +ID",
+        r"IQ +IQ Field",
+        r"Name +Pitch 12",
+        r"Calendar +Bookings Pitch 12 .*",
+        r"Doors +Main gate, .*",
+    ):
+        assert re.search(rf"^  {line}$", told, re.MULTILINE), line
 
 
 @pytest.fixture

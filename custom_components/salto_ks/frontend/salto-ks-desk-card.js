@@ -50,7 +50,7 @@ const STYLE = `
   .head + .message:not(:empty) { margin-top: 12px; }
   .parts { display: grid; gap: 28px 32px; margin-top: 16px; }
   .stack { display: grid; gap: 10px; align-content: start; grid-template-columns: minmax(0, 1fr); }
-  .times { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(min(190px, 100%), 1fr)); }
+  .times { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(min(260px, 100%), 1fr)); }
   .note, .caption { color: var(--secondary-text-color); font-size: 0.875rem; line-height: 1.4; }
   .caption { display: block; margin-bottom: 4px; padding: 0; }
   input + .note, label + .note { margin-top: 4px; }
