@@ -44,7 +44,6 @@ from custom_components.salto_ks.keys.manager import (
     KeyManager,
     KeyPendingError,
     KeyRules,
-    Pass,
 )
 from custom_components.salto_ks.keys.pin_cipher import PinCipher
 from custom_components.salto_ks.keys.writer import Writer, WriteRate
@@ -580,6 +579,7 @@ def _new_manager(
         tell=lambda _: None,
         on_login_refused=lambda: None,
         on_pass=_ignore,
+        on_begun=_ignore,
         monotonic=lambda: time.now().timestamp(),
     )
 
@@ -598,5 +598,5 @@ def _fine(now: datetime) -> DoorFacts:
     )
 
 
-def _ignore(_: Pass) -> None:
-    """Hear of a comparison."""
+def _ignore(_: object) -> None:
+    """Hear of something."""

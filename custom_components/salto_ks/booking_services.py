@@ -52,7 +52,7 @@ _SET_BOOKING: Final = vol.Schema(
         vol.Required(ATTR_STARTS_AT): cv.datetime,
         vol.Required(ATTR_ENDS_AT): cv.datetime,
         vol.Required(ATTR_STATUS): vol.Coerce(BookingStatus),
-        vol.Optional(ATTR_LABEL, default=""): cv.string,
+        vol.Optional(ATTR_LABEL): cv.string,
         vol.Optional(ATTR_DOORS): cv.entity_ids,
     }
 )
@@ -241,6 +241,10 @@ class _BookingActions:
             raise ServiceValidationError(
                 translation_domain=DOMAIN, translation_key="booking_without_id"
             )
+        known = self._known(place, BookingId(booking_id))
+        if chosen is None and known is not None and known.unit_id == place.unit.unit_id:
+            chosen = known.doors
+        label = "" if known is None else known.label
         return Booking(
             booking_id=BookingId(booking_id),
             unit_id=place.unit.unit_id,
@@ -248,9 +252,15 @@ class _BookingActions:
             ends_at=instant(data[ATTR_ENDS_AT]),
             status=data[ATTR_STATUS],
             source=BookingSource.ACTION,
-            label=as_label(data[ATTR_LABEL]),
+            label=as_label(data.get(ATTR_LABEL, label)),
             doors=chosen,
         )
+
+    @staticmethod
+    def _known(place: _Place, booking_id: BookingId) -> Booking | None:
+        """Return a booking as it is known, above all that of the unit: what is not told stays."""
+        engine = place.entry.runtime_data.bookings
+        return engine.booking(booking_id, place.unit.unit_id) or engine.booking(booking_id)
 
     def _meant(self, data: Mapping[str, Any]) -> tuple[SaltoKsConfigEntry, Booking | None, Unit]:
         """Return what is to be opened: a booking by its id, or whoever a unit is opened for.

@@ -345,6 +345,8 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
             return self._show("preview_failed", vol.Schema({}), None, calendar=str(unit.calendar))
         coming = [e.booking for e in look.reading.events if not e.booking.is_over(now)]
         unreadable = look.reading.unreadable
+        if not (coming or unreadable or look.reading.ignored):
+            return self._show("preview_empty", vol.Schema({}), None)
         wording = await async_wording(self.hass)
         about = {
             "events": "\n".join(_line(one, wording) for one in coming[:SHOWN_EVENTS]) or "-",
@@ -367,6 +369,12 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
         self, user_input: Mapping[str, Any] | None = None
     ) -> SubentryFlowResult:
         """Keep a unit some of whose events cannot be read."""
+        return self._end()
+
+    async def async_step_preview_empty(
+        self, user_input: Mapping[str, Any] | None = None
+    ) -> SubentryFlowResult:
+        """Keep a unit that nobody has booked yet."""
         return self._end()
 
     async def async_step_preview_failed(

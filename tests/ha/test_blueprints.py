@@ -426,7 +426,10 @@ async def test_webhook(
     assert len(await keys(hass, entry)) == 1
     await post(**told, status="cancelled")
     assert await keys(hass, entry) == []
-    assert (await bookings(hass))[0]["status"] == "cancelled"
+    (booking,) = await bookings(hass)
+    assert (booking["status"], booking["label"]) == ("cancelled", "Family Jansen")
+    await post(**told, status="cancelled", name=None)
+    assert (await bookings(hass))[0]["label"] == ""
 
 
 async def test_webhook_without_an_id(

@@ -173,6 +173,25 @@ async def test_order(hass: HomeAssistant, sim: Simulator, entry: ENTRY) -> None:
     assert [one["booking_id"] for one in mine] == ["R1", "R2"]
 
 
+async def test_what_is_left_out_stays(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
+) -> None:
+    """A booking that is told again keeps name and doors; in another unit it has that one's doors."""
+    await add_unit(hass, sim, entry, "Pitch 13", doors=(GATE,))
+    only = [door(hass, sim, LAUNDRY)]
+    await tell(hass, entry, "R1", **TIMES, label="Family Jansen", doors=only)
+    told = await tell(hass, entry, "R1", starts_at=START, ends_at=END + HOUR)
+    assert (told["label"], told["doors"]) == ("Family Jansen", only)
+    await minutes_pass(hass, freezer, 1)
+    key = await only_key(hass, entry)
+    assert opens(sim, key["pin"], LAUNDRY, END)
+    assert not opens(sim, key["pin"], GATE, START)
+    told = await tell(hass, entry, "R1", **TIMES, unit="Pitch 13")
+    assert (told["label"], told["doors"]) == ("Family Jansen", [door(hass, sim, GATE)])
+    told = await tell(hass, entry, "R1", **TIMES, unit="Pitch 13", label="")
+    assert told["label"] == ""
+
+
 async def test_doors_of_a_booking(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
 ) -> None:

@@ -88,8 +88,11 @@ FLOWS: Mapping[str, tuple[str, ...]] = {
 """Which modules show the texts of which section; that of subentries is the one of IQs."""
 
 KEY_ERRORS = (KeyRefusedError, KeyFailedError, KeyPendingError, KeyGivenUpError)
-CHOICES = {"key_status": KeyStatus, "booking_status": BookingStatus}
-"""The lists of actions to choose from, and what their items are."""
+CHOICES = {
+    "key_status": set(KeyStatus) - {KeyStatus.SCHEDULED},
+    "booking_status": set(BookingStatus),
+}
+"""The lists of actions to choose from, and what their items are; no key that is recorded is scheduled."""
 
 
 OF_HOME_ASSISTANT = {"friendly_name", "device_class", "options"}
@@ -532,6 +535,7 @@ STEPS_OF_UNITS: Mapping[str, vol.Schema] = {
     "events": unit_flow._EVENTS,
     "preview": vol.Schema({}),
     "preview_unreadable": vol.Schema({}),
+    "preview_empty": vol.Schema({}),
     "preview_failed": vol.Schema({}),
 }
 
@@ -605,7 +609,7 @@ def test_texts_of_choices() -> None:
         if isinstance(call.args[1], ast.Constant)
     }
     lists = {key: set(options) for key, options in choices_of_actions()}
-    assert lists == {key: {item.value for item in kind} for key, kind in CHOICES.items()}
+    assert lists == {key: {item.value for item in items} for key, items in CHOICES.items()}
     assert set(english()["selector"]) == used | set(lists)
     for key, kind in CHOICES_OF_UNITS.items():
         assert set(english()["selector"][key]["options"]) == {item.value for item in kind}

@@ -113,9 +113,9 @@ async def reach(
         ("pin", False, ["user", "keys"]),
         ("remote", False, ["user", "opening"]),
         ("both", False, ["user", "keys", "opening"]),
-        ("pin", True, ["user", "keys", "events", "preview"]),
-        ("remote", True, ["user", "opening", "events", "preview"]),
-        ("both", True, ["user", "keys", "opening", "events", "preview"]),
+        ("pin", True, ["user", "keys", "events", "preview_empty"]),
+        ("remote", True, ["user", "opening", "events", "preview_empty"]),
+        ("both", True, ["user", "keys", "opening", "events", "preview_empty"]),
     ],
 )
 async def test_steps(
@@ -510,9 +510,21 @@ async def test_preview_of_an_empty_calendar(
     hass: HomeAssistant, entry: Entry, calendar: str
 ) -> None:
     """A calendar without events is a good one."""
-    result = await reach(hass, entry, "preview", calendar=calendar)
+    result = await reach(hass, entry, "preview_empty", calendar=calendar)
+    result = await go_through(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert data_of(entry)["calendar"] == calendar
+
+
+async def test_preview_of_a_calendar_without_bookings(
+    hass: HomeAssistant, entry: Entry, calendar: str
+) -> None:
+    """Where all events are left out, that is what is shown."""
+    await add_event(hass, "Blocked by owner", "2026-12-20", "2026-12-22")
+    forms = {"events": {"ignore_patterns": ["blocked"]}}
+    result = await reach(hass, entry, "preview", forms, calendar=calendar)
     assert events_shown(result) == ["-"]
-    assert counts_shown(result) == ("0", "0", "0")
+    assert counts_shown(result) == ("0", "1", "0")
 
 
 async def test_preview_shows_what_comes(hass: HomeAssistant, entry: Entry, calendar: str) -> None:
@@ -624,7 +636,7 @@ async def test_change_is_prefilled(
     assert result["step_id"] == "reconfigure"
     assert result["description_placeholders"]["unit"] == PITCH
     assert prefilled(result) == unit_input(mode="both", calendar=calendar)
-    for step in ("reconfigure", "keys", "opening", "events", "preview"):
+    for step in ("reconfigure", "keys", "opening", "events", "preview_empty"):
         assert result["step_id"] == step
         shown = prefilled(result)
         assert forms.get(step, {}).items() <= shown.items()

@@ -38,6 +38,7 @@ FORMS: Mapping[str, Mapping[str, Any]] = {
     "events": {},
     "preview": {},
     "preview_unreadable": {},
+    "preview_empty": {},
     "preview_failed": {},
 }
 """What is typed into each form where a test says nothing else."""
