@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
@@ -195,6 +196,7 @@ class BookingEngine:
         self._condition_of = condition_of
         self._is_active = is_active
         self._looks: dict[UnitId, Looked] = {}
+        self._unread_since: dict[UnitId, datetime] = {}
         self._reading: dict[UnitId, asyncio.Lock] = {unit_id: asyncio.Lock() for unit_id in units}
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._keeping = asyncio.Lock()
@@ -245,6 +247,10 @@ class BookingEngine:
             async_track_time_interval(self._hass, look_at_all, READ_EVERY, cancel_on_shutdown=True),
             async_track_time_interval(self._hass, compare, PLAN_EVERY, cancel_on_shutdown=True),
             self._keys.async_listen(self._hear),
+            *(
+                self._keys.async_listen_to_begun(partial(self._changes.tell, [unit_id]), unit_id)
+                for unit_id in self.units
+            ),
             async_call_later(self._hass, FIRST_LOOK_AFTER, first_look),
         ]
 
@@ -340,6 +346,14 @@ class BookingEngine:
         """Tell whether a unit's calendar answered last time; None before the first look."""
         look = self._looks.get(unit_id)
         return None if look is None else look.reading is not None
+
+    def units_unread_for(self, time: timedelta, now: datetime) -> tuple[Unit, ...]:
+        """Return the units of which no look at the calendar was answered for so long."""
+        return tuple(
+            self.units[unit_id]
+            for unit_id, since in self._unread_since.items()
+            if now - since >= time
+        )
 
     def troubles(self) -> tuple[Trouble, ...]:
         """Return the bookings of which the key does not come into being."""
@@ -494,6 +508,10 @@ class BookingEngine:
             now, unit = dt_util.utcnow(), self.units[unit_id]
             looked, before = await async_look(self._hass, unit, now), self._looks.get(unit_id)
             self._looks[unit_id] = looked
+            if looked.reading is None:
+                self._unread_since.setdefault(unit_id, now)
+            else:
+                self._unread_since.pop(unit_id, None)
         if looked.reading is None and (before is None or before.reading is not None):
             LOGGER.warning(
                 "%s of unit %s cannot be read; nobody loses a key for that",

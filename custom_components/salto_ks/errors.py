@@ -87,6 +87,7 @@ _OF_A_PART: Final[Mapping[tuple[KeyProblem, str], str]] = {
     (KeyProblem.NOT_READ_BACK, "member"): "key_failed_group_differs",
     (KeyProblem.NOT_READ_BACK, "doors"): "key_failed_doors_differ",
     (KeyProblem.NOT_READ_BACK, "window"): "key_failed_times_differ",
+    (KeyProblem.NOT_READ_BACK, "key"): "key_failed_not_shown",
     (KeyProblem.REFUSED, "no PIN of our choice was taken"): "key_failed_pin_not_taken",
     (KeyProblem.REFUSED, "the time zone of an IQ is not known"): "key_failed_zone_unknown",
 }

@@ -6,6 +6,7 @@ that a person has chosen to ignore.
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 from homeassistant.components.lock import CONF_DEFAULT_CODE
@@ -18,6 +19,7 @@ from homeassistant.util import dt as dt_util
 from .const import CONF_IQ_ID, DOMAIN, SUBENTRY_IQ
 from .coordinator import SaltoKsConfigEntry
 from .domain.fixes import fixes_of
+from .domain.ids import KeyId, UnitId
 from .domain.outcomes import Outcome
 from .domain.read_only import ReadOnly
 from .keys.manager import Pass
@@ -53,6 +55,9 @@ _BOOKINGS_TEXTS: Final[Mapping[Fault, str]] = {
     Fault.UNREADABLE: "bookings_unreadable",
 }
 """A file of bookings that is missing is none yet."""
+CALENDARS_UNREAD: Final = "calendars_unread"
+CALENDAR_MATTERS_AFTER: Final = timedelta(hours=1)
+"""How long a calendar gives no answer before somebody should know of it."""
 UNITS_UNREADABLE: Final = "units_unreadable"
 """What is kept of a unit makes no sense: it was written by hand, or by a later version."""
 SHOWN_BOOKINGS: Final = 20
@@ -65,6 +70,10 @@ OUTCOME_ISSUES: Final = tuple(outcome for outcome in Outcome if fixes_of(outcome
 """Differences between ledger and Salto that a person can mend; each has an issue of its own."""
 
 READ_ONLY_ISSUES: Final = tuple(ReadOnly)
+KEYS_NOT_REMOVED: Final = "keys_not_removed"
+"""Salto has refused to take keys back, so that their PINs may still open."""
+SHOWN_KEYS: Final = 20
+"""Keys in the text of an issue."""
 NOT_RECONCILED: Final = "not_reconciled"
 """The last comparison with Salto is too old to rely on."""
 SECOND_MANAGER: Final = Outcome.SECOND_MANAGER.value
@@ -259,6 +268,9 @@ class BookingIssues:
         )
         names = ", ".join(sorted(engine.unreadable_units.values()))
         self._board.async_show(UNITS_UNREADABLE, {"units": names} if names else None)
+        unread = engine.units_unread_for(CALENDAR_MATTERS_AFTER, dt_util.utcnow())
+        names = ", ".join(sorted(unit.name for unit in unread))
+        self._board.async_show(CALENDARS_UNREAD, {"units": names} if names else None)
         wording = cached_wording(self._hass)
         lines = [
             f"- {engine.units[trouble.booking.unit_id].name},"
@@ -298,6 +310,9 @@ class ReconciliationIssues:
         if since is not None or keys.manager.last_pass is not None:
             shown = "" if since is None else f"{dt_util.as_local(since):%Y-%m-%d %H:%M}"
             self._board.async_show(NOT_RECONCILED, {"since": shown} if since else None)
+        refused = keys.summary.not_removed[:SHOWN_KEYS]
+        lines = "\n".join(f"- {key_label(self._entry, key_id)}" for key_id in refused)
+        self._board.async_show(KEYS_NOT_REMOVED, {"keys": lines} if lines else None)
 
     @callback
     def _show_findings(self, last: Pass) -> None:
@@ -319,6 +334,17 @@ class ReconciliationIssues:
             {"count": str(last.plan.foreign)} if others else None,
             severity=ir.IssueSeverity.WARNING,
         )
+
+
+def key_label(entry: SaltoKsConfigEntry, key_id: KeyId) -> str:
+    """Name a key: its id, the unit that it was booked with, and its window. Nothing personal."""
+    record = entry.runtime_data.keys.manager.get(key_id)
+    if record is None:
+        return key_id
+    unit = entry.runtime_data.bookings.units.get(UnitId(record.unit_id or ""))
+    local = (dt_util.as_local(at) for at in (record.window.starts_at, record.window.ends_at))
+    window = " – ".join(f"{at:%Y-%m-%d %H:%M}" for at in local)  # noqa: RUF001 - a dash of spans
+    return ", ".join([key_id, *([unit.name] if unit is not None else []), window])
 
 
 class DefaultCodeIssue:

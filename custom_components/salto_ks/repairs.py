@@ -20,16 +20,16 @@ from homeassistant.helpers.selector import (
     SelectSelectorConfig,
     SelectSelectorMode,
 )
-from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
 from .const import SUBENTRY_IQ
 from .coordinator import SaltoKsConfigEntry
 from .domain.fixes import Fix, fixes_of
-from .domain.ids import KeyId, UnitId
+from .domain.ids import KeyId
 from .domain.key_requests import By
 from .domain.outcomes import Outcome
 from .errors import raised_as_home_assistant_errors
+from .issues import key_label
 from .key_actions import async_by, finding_text
 from .keys.manager import Pass
 from .wording import async_said, async_wording, unmarked
@@ -334,7 +334,7 @@ def _found(entry: SaltoKsConfigEntry, outcome: Outcome) -> list[KeyId]:
 def _choices(entry: SaltoKsConfigEntry, outcome: Outcome, found: list[KeyId]) -> vol.Schema:
     """Offer what can be done, and the keys, all of them chosen."""
     fixes = [fix.value for fix in fixes_of(outcome)]
-    keys = [SelectOptionDict(value=key_id, label=_label(entry, key_id)) for key_id in found]
+    keys = [SelectOptionDict(value=key_id, label=key_label(entry, key_id)) for key_id in found]
     return vol.Schema(
         {
             vol.Required(CONF_FIX, default=fixes[0]): SelectSelector(
@@ -347,17 +347,6 @@ def _choices(entry: SaltoKsConfigEntry, outcome: Outcome, found: list[KeyId]) ->
             ),
         }
     )
-
-
-def _label(entry: SaltoKsConfigEntry, key_id: KeyId) -> str:
-    """Name a key: its id, the unit that it was booked with, and its window. Nothing personal."""
-    record = entry.runtime_data.keys.manager.get(key_id)
-    if record is None:
-        return key_id
-    unit = entry.runtime_data.bookings.units.get(UnitId(record.unit_id or ""))
-    local = (dt_util.as_local(at) for at in (record.window.starts_at, record.window.ends_at))
-    window = " – ".join(f"{at:%Y-%m-%d %H:%M}" for at in local)  # noqa: RUF001 - a dash of spans
-    return ", ".join([key_id, *([unit.name] if unit is not None else []), window])
 
 
 def _context() -> Context:

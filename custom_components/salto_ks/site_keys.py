@@ -30,9 +30,9 @@ from .const import (
     WRITES_PER_MINUTE,
 )
 from .domain.fixes import BY_DEFAULT
-from .domain.ids import DoorId
+from .domain.ids import DoorId, KeyId, UnitId, number_of
 from .domain.key_requests import By, DoorFacts, KeyRefusedError
-from .domain.keys import KeyRecord
+from .domain.keys import KeyRecord, KeyWarning
 from .domain.outcomes import Outcome
 from .domain.read_only import ReadOnly
 from .domain.rounds import Rounds
@@ -71,6 +71,8 @@ class KeySummary:
     """When the keys were compared with Salto last, or the site was loaded, if that is too old."""
     read_only: ReadOnly | None
     """Why nothing is done at Salto by itself."""
+    not_removed: tuple[KeyId, ...]
+    """Keys that Salto has refused to take back, the oldest first."""
 
 
 class SiteKeys:
@@ -123,8 +125,10 @@ class SiteKeys:
             tell=self._tell,
             on_login_refused=lambda: entry.async_start_reauth(hass),
             on_pass=self._note_pass,
+            on_begun=self._note_begun,
         )
         self._news: dict[object, Callable[[KeyNews], None]] = {}
+        self._begun = KeyedListeners(hass.loop)
         self._changes = KeyedListeners(hass.loop)
         self._timers: list[CALLBACK_TYPE] = []
         self._rounds = Rounds(at=reconcile_at(options), started_at=dt_util.utcnow())
@@ -162,6 +166,11 @@ class SiteKeys:
     def async_listen_to_changes(self, update: CALLBACK_TYPE) -> CALLBACK_TYPE:
         """Have an entity look again whenever keys or findings may have changed."""
         return self._changes.add(update, None)
+
+    @callback
+    def async_listen_to_begun(self, update: CALLBACK_TYPE, unit_id: UnitId) -> CALLBACK_TYPE:
+        """Have somebody look again when something begins to be done to a key of a unit."""
+        return self._begun.add(update, unit_id)
 
     async def async_go_on(self, by: By) -> None:
         """Look after keys by ourselves again, as a person has decided.
@@ -233,6 +242,12 @@ class SiteKeys:
         return described
 
     @callback
+    def _note_begun(self, record: KeyRecord) -> None:
+        """Let it be seen that something is being done to a key, as long as that takes at Salto."""
+        self._begun.tell([record.unit_id])
+        self._look_again()
+
+    @callback
     def _note_pass(self, done: Pass) -> None:
         """Take note of a comparison, or that a finding of the last one was mended."""
         if done.at != self._rounds.passed_at:
@@ -290,11 +305,17 @@ class SiteKeys:
             for record in (*live, *(intent.record for intent in intents.values()))
             if record.is_live and record.window.starts_at > now
         ]
+        refused = (
+            key_id
+            for key_id, record in self.ledger.records.items()
+            if KeyWarning.NOT_REMOVED in record.warnings
+        )
         return KeySummary(
             active=len(live),
             next_start=min(starts, default=None),
             overdue_since=self._rounds.overdue_since(now),
             read_only=self.manager.read_only,
+            not_removed=tuple(sorted(refused, key=number_of)),
         )
 
 

@@ -43,7 +43,7 @@ from custom_components.salto_ks.domain.bookings import (
 from custom_components.salto_ks.domain.desired_keys import desired_keys
 from custom_components.salto_ks.domain.ids import BookingId, KeyId, UnitId, key_id
 from custom_components.salto_ks.domain.intents import Intent, IntentKind
-from custom_components.salto_ks.domain.keys import KeyRecord, KeyStatus
+from custom_components.salto_ks.domain.keys import KeyRecord, KeyStatus, KeyWarning
 from custom_components.salto_ks.domain.windows import AccessWindow
 
 from .stays import (
@@ -428,6 +428,50 @@ def test_key_whose_removal_by_a_person_was_refused() -> None:
     assert world.told() == []
     world.by_hand = ()
     assert world.told() == [("change", KEY, "stay_changed")]
+
+
+def not_removed(number: int = 7, **changes: Any) -> KeyRecord:
+    """Return a key that Salto has refused to take back."""
+    warnings = frozenset({KeyWarning.NOT_REMOVED})
+    return a_record(number, status=KeyStatus.UNKNOWN, warnings=warnings, **changes)
+
+
+@pytest.mark.parametrize(
+    "bookings",
+    [
+        [],
+        [a_booking(status=BookingStatus.CANCELLED)],
+        [a_booking(status=BookingStatus.COMPLETED)],
+        [a_booking(status=BookingStatus.PENDING)],
+    ],
+    ids=["gone", "cancelled", "completed", "pending"],
+)
+def test_key_whose_removal_was_refused(bookings: list[Booking]) -> None:
+    """It is tried again by the key manager, and not with each look at the bookings."""
+    assert world_of(a_record(status=KeyStatus.UNKNOWN), bookings=bookings).told() != []
+    assert world_of(not_removed(), bookings=bookings).told() == []
+
+
+def test_second_key_whose_removal_was_refused() -> None:
+    """Nor is that of a key beside the one that counts."""
+    assert world_of(a_record(7), not_removed(8)).told() == []
+
+
+@pytest.mark.parametrize("booking_id", [STAY, None])
+def test_key_of_a_deleted_unit_whose_removal_was_refused(booking_id: BookingId | None) -> None:
+    """Nor is that of a key that no unit looks after any more."""
+    world = world_of(not_removed(booking_id=booking_id), units={CABIN: CABIN_UNIT})
+    assert world.told() == []
+
+
+def test_booking_that_is_confirmed_again_after_a_refused_removal() -> None:
+    """It gets the same key back, of which some may be gone, unless a person has taken it."""
+    world = world_of(not_removed())
+    assert world.told() == [("change", KEY, "booking_confirmed")]
+    longer = [a_booking(ends_at=NOW + 9 * DAY)]
+    assert world_of(not_removed(), bookings=longer).told() == [("change", KEY, "stay_changed")]
+    world.by_hand = {KEY}
+    assert world.told() == []
 
 
 @pytest.mark.parametrize("bookings", [[], [a_booking()], [a_booking(unit_id=CABIN)]])

@@ -8,9 +8,11 @@ from hypothesis import given, settings, strategies as st
 import pytest
 
 from custom_components.salto_ks.domain.differences import (
+    IN_DETAILS,
     adopted,
     as_observed,
     differences,
+    shows,
     taken_in,
 )
 from custom_components.salto_ks.domain.ids import (
@@ -322,6 +324,36 @@ def test_empty_group_of_a_key_that_was_found() -> None:
 def test_key_that_cannot_be_taken_in(bare: KeyRecord, part: ObservedGroupDetails) -> None:
     """A key is known as a whole or not at all."""
     assert taken_in(bare, seen(part), zone_of) is None
+
+
+# What could have been seen
+
+
+@pytest.mark.parametrize(
+    ("details", "hidden"),
+    [
+        (seen(), set()),
+        (seen(groups={GROUP: None}), set()),
+        (seen(has_pin=None), {Outcome.PIN_MISSING}),
+        (seen(a_part(doors=None)), {Outcome.DOORS_DIFFER}),
+        (seen(a_part(members=None)), {Outcome.MEMBER_MISSING}),
+        (
+            seen(a_part(schedules=None)),
+            {Outcome.GROUP_WITHOUT_SCHEDULE, Outcome.WINDOW_DIFFERS},
+        ),
+    ],
+    ids=["all", "group gone", "no keys", "no doors", "no members", "no schedules"],
+)
+def test_what_is_shown(details: ObservedDetails, hidden: set[Outcome]) -> None:
+    """What is not shown says nothing of what would be seen by it."""
+    assert {one for one in IN_DETAILS if not shows(a_record(), details, one)} == hidden
+
+
+def test_members_show_a_window_where_they_make_it() -> None:
+    """With the membership strategy a guest who should not be in the group is in at all times."""
+    record = a_record(strategy=Strategy.MEMBERSHIP)
+    assert shows(record, seen(), Outcome.WINDOW_DIFFERS)
+    assert not shows(record, seen(a_part(members=None)), Outcome.WINDOW_DIFFERS)
 
 
 # In any window

@@ -35,6 +35,7 @@ from custom_components.salto_ks.domain.upkeep import (
     Chore,
     chore_of,
     delay_after,
+    doubled,
     is_gone_everywhere,
     is_worth_completing,
     status_of,
@@ -265,6 +266,14 @@ def test_worth_completing(booking: str | None, now: datetime, *, known: bool, wo
 def test_delays(failures: int, before_start: timedelta, delay: timedelta) -> None:
     """Twice as long each time, up to ten minutes; before an arrival and after it up to one."""
     assert delay_after(failures, NOON + before_start, NOON) == delay
+
+
+@pytest.mark.parametrize(
+    ("times", "delay"), [(1, HOUR), (2, 2 * HOUR), (5, 16 * HOUR), (6, DAY), (10**9, DAY)]
+)
+def test_delay_that_doubles(times: int, delay: timedelta) -> None:
+    """Each is twice as long as the one before, as far as it goes."""
+    assert doubled(HOUR, DAY, times) == delay
 
 
 @given(failures=st.integers(1, 10**9), hours=st.integers(-(10**4), 10**4))

@@ -19,7 +19,7 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
 )
 
-from simulator import Simulator
+from simulator import Fault, Simulator
 
 from .booking_helpers import (
     FeedCalendar,
@@ -74,7 +74,7 @@ from .units import (
     unit_id_of,
     write_event,
 )
-from .watching import act, pass_by, shown, stand_still, until
+from .watching import act, pass_by, shown, stand_still, state_of, until
 
 __all__ = ["hass_config_dir", "hass_storage"]
 
@@ -574,6 +574,47 @@ async def test_calendar_entity_deleted(
         await minutes_pass(again, freezer, 20)
         assert [one["key_id"] for one in await keys(again, same)] == [key["key_id"]]
         assert edges(sim, key) == INSIDE_ONLY
+
+
+async def test_calendar_that_is_away_is_told(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    feed: FeedCalendar,
+    entry: ENTRY,
+) -> None:
+    """After an hour without an answer a repair names the unit, until the calendar is back."""
+
+    def issue() -> ir.IssueEntry | None:
+        return ir.async_get(hass).async_get_issue(DOMAIN, f"calendars_unread_{entry.entry_id}")
+
+    feed._attr_available = False
+    feed.async_write_ha_state()
+    await minutes_pass(hass, freezer, 55)
+    assert issue() is None
+    await minutes_pass(hass, freezer, 10)
+    assert (told := issue()) is not None
+    assert told.translation_placeholders is not None
+    assert told.translation_placeholders["units"] == PITCH
+    feed._attr_available = True
+    feed.async_write_ha_state()
+    await minutes_pass(hass, freezer, 2)
+    assert issue() is None
+
+
+async def test_key_that_is_being_made_is_shown_at_once(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
+) -> None:
+    """While Salto takes its time, the unit says that the key is being set."""
+    await add_unit(hass, sim, entry)
+    sim.faults.add(Fault(method="POST", route="guests", latency=10))
+    telling = asyncio.create_task(tell(hass, entry, "R1", starts_at=START, ends_at=END))
+    key = entity_id(hass, "sensor", unit_id_of(entry), "key_state")
+    await until(lambda: state_of(hass, key) == "setting")
+    assert guests(sim) == []
+    async with passing(freezer):
+        await telling
+    assert state_of(hass, key) == "set"
 
 
 async def test_suddenly_empty(

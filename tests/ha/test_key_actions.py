@@ -713,16 +713,18 @@ async def test_pin_length_out_of_bounds(
     ["x" * 101, "two\nlines", "tab\tbed", "bell\a", "half \ud83d", "\udc00", "\u200bwide"],
     ids=["long", "newline", "tab", "bell", "high surrogate", "low surrogate", "zero width"],
 )
-@pytest.mark.parametrize("field", ["label", "booking_id"])
 async def test_texts_that_are_none(
-    hass: HomeAssistant, sim: Simulator, entry: ENTRY, field: str, text: str
+    hass: HomeAssistant, sim: Simulator, entry: ENTRY, text: str
 ) -> None:
-    """A label or booking that cannot be shown or kept is refused, and nothing is sent."""
+    """A booking that cannot be shown or kept is refused, and nothing is sent; a label is mended."""
     forget(sim)
-    with shown(f"{field}_unusable", users=True) as raised:
-        await issue(hass, sim, entry, **{field: text})
+    with shown("booking_id_unusable", users=True) as raised:
+        await issue(hass, sim, entry, booking_id=text)
     assert raised.placeholders == {"longest": "100"}
     assert asked(sim) == []
+    label = (await issue(hass, sim, entry, label=text))["label"]
+    assert label.isprintable()
+    assert len(label) <= 100
 
 
 @pytest.mark.parametrize("text", ["x" * 100, "Плац 12", "🏕 Pitch", 'quo"te', "<b>&amp;</b>"])

@@ -624,7 +624,8 @@ async def test_ledger_that_cannot_be_read(
     harm(path)
     async with restarted(hass, entry) as (again, same):
         await again.async_block_till_done(wait_background_tasks=True)
-        assert issues(again) == {f"ledger_{fault}": {"site": same.title, "file": "keys.0000"}}
+        file = f"{path.parent.name}/{path.name}"
+        assert issues(again) == {f"ledger_{fault}": {"site": same.title, "file": file}}
         sim.journal.clear()
         await refuses_everything(again, sim, same, key["key_id"])
         assert writes(sim) == []

@@ -455,6 +455,35 @@ async def test_key_that_has_failed(
     assert told(hass, entry, "arrivals_without_key") is None
 
 
+async def test_key_that_salto_does_not_take_back(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
+) -> None:
+    """It is named, and not tried each minute; a booking that is confirmed again has it back."""
+    await add_unit(hass, sim, entry)
+    stay = {"starts_at": ARRIVES + 5 * DAY, "ends_at": ARRIVES + 6 * DAY}
+    await tell(hass, entry, **stay)
+    await minutes_pass(hass, freezer, 1)
+    key = await only_key(hass, entry)
+    no_right = {"ErrorCode": "2203", "Message": "User does not have permission"}
+    denied = Fault(method="DELETE", route="/users", status=403, body=no_right, count=None)
+    sim.faults.add(denied)
+    await tell(hass, entry, **stay, status="cancelled")
+    hits = sim.faults.hits(denied)
+    assert hits
+    await minutes_pass(hass, freezer, 20)
+    assert sim.faults.hits(denied) == hits
+    said = told(hass, entry, "keys_not_removed")
+    assert said is not None
+    assert said["keys"].startswith(f"- {key['key_id']}, {PITCH}, ")
+
+    sim.faults.clear()
+    await tell(hass, entry, **stay, status="confirmed")
+    await minutes_pass(hass, freezer, 2)
+    assert told(hass, entry, "keys_not_removed") is None
+    again = await only_key(hass, entry)
+    assert (again["key_id"], again["pin"]) == (key["key_id"], key["pin"])
+
+
 async def test_ledger_that_cannot_be_read(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, sim: Simulator, entry: ENTRY
 ) -> None:

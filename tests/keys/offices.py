@@ -47,6 +47,7 @@ class Office:
         self.is_active = True
         self.news: list[KeyNews] = []
         self.passes_made: list[Pass] = []
+        self.begun: list[KeyRecord] = []
         self.logins_refused = 0
         self.set_by = timedelta()
         """How far the clock was set, beyond the time that has gone by."""
@@ -80,6 +81,7 @@ class Office:
             tell=self.news.append,
             on_login_refused=self._note_refused_login,
             on_pass=self.passes_made.append,
+            on_begun=self.begun.append,
             monotonic=self.monotonic,
         )
         return self

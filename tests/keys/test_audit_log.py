@@ -13,7 +13,8 @@ from homeassistant.core import HomeAssistant
 from hypothesis import given, settings, strategies as st
 import pytest
 
-from custom_components.salto_ks.domain.ids import BookingId, DoorId, GuestId, KeyId
+from custom_components.salto_ks.domain.ids import BookingId, DoorId, GuestId, KeyId, UnitId
+from custom_components.salto_ks.domain.keys import OnRemoval
 from custom_components.salto_ks.keys.audit_log import (
     FREE_TEXT,
     AuditLine,
@@ -48,6 +49,8 @@ LINES = st.builds(
     who=PLAIN,
     reason=PLAIN,
     booking_id=st.none() | TEXTS.map(BookingId),
+    unit_id=st.none() | TEXTS.map(UnitId),
+    on_removal=st.none() | st.sampled_from(OnRemoval),
 )
 
 
@@ -84,7 +87,7 @@ def test_no_place_for_a_pin() -> None:
     """What a line can hold is known, and a PIN is not among it."""
     assert {field.name for field in fields(AuditLine)} == {
         *("at", "action", "outcome", "key_id", "salto_key_id", "doors"),
-        *("starts_at", "ends_at", "who", "reason", "booking_id"),
+        *("starts_at", "ends_at", "who", "reason", "booking_id", "unit_id", "on_removal"),
     }
 
 
@@ -101,6 +104,21 @@ def test_free_text_is_short_and_one_line(name: str) -> None:
 def test_reason_is_not_shown() -> None:
     """What somebody says is for the log, not for ours."""
     assert "Jansen" not in repr(a_line(KEY, reason="Jansen has left"))
+
+
+def test_line_of_an_earlier_version() -> None:
+    """A line that does not tell of units is read, and written again just as it was."""
+    text = encode_line(a_line(KEY))
+    assert not {"unit_id", "on_removal"} & json.loads(text).keys()
+    line = decode_line(text)
+    assert (line.unit_id, line.on_removal) == (None, None)
+    assert encode_line(line) == text
+
+
+def test_word_of_a_newer_version() -> None:
+    """What is to become of a key in a way that nobody knows here is not known."""
+    text = json.dumps(json.loads(encode_line(a_line(KEY))) | {"on_removal": "give away"})
+    assert decode_line(text).on_removal is None
 
 
 def test_field_of_a_newer_version() -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 import json
 import logging
 from typing import Any
@@ -20,7 +21,7 @@ from custom_components.salto_ks.api.exceptions import (
     SaltoKsServerError,
 )
 from custom_components.salto_ks.domain.ids import DoorId, group_name, number_of
-from custom_components.salto_ks.domain.key_requests import KeyChange, KeyRefusal
+from custom_components.salto_ks.domain.key_requests import By, KeyChange, KeyRefusal
 from custom_components.salto_ks.domain.keys import KeyProblem, KeyStatus, KeyWarning
 from custom_components.salto_ks.keys.manager import (
     AT_ONCE,
@@ -40,6 +41,8 @@ from .offices import A_MOMENT, INSIDE_ONLY, RECEPTION, Act, Office, office_of, o
 from .test_manager import DAY, NO_RIGHT, REFUSAL, free_seats, refused
 
 __all__ = ["hass_config_dir", "hass_storage"]
+
+BY_ITSELF = By(who="", reason="the booking is cancelled")
 
 
 @pytest.fixture
@@ -659,7 +662,7 @@ async def test_a_removal_by_hand_that_is_refused_is_tried_hourly(
     mended(office)
     if restarted:
         await office.restart()
-    await office.passes(HOUR, every=MINUTE)
+    await office.passes(2 * HOUR, every=MINUTE)
     record = office.record(key)
     assert (record.status, record.warnings) == (KeyStatus.REVOKED, frozenset())
     assert record.by_hand
@@ -675,6 +678,65 @@ async def test_a_removal_by_hand_that_is_refused_is_tried_hourly(
         "revoke: done",
         "revoked: no door knows it any more",
     ]
+
+
+async def test_a_removal_that_is_refused_each_time(office: Office) -> None:
+    """It is tried less and less often, once a day in the end, and from an hour on once it worked."""
+    key = await office.issue(lasts=9 * DAY)
+    broken(office, "DELETE", "/users", status=403, body=NO_RIGHT)
+    assert isinstance(await outcome_of(revoke(office, key)), KeyFailedError)
+    fault = office.desk.sim.faults.pending[0]
+
+    async def waits() -> timedelta:
+        before, since = office.desk.sim.faults.hits(fault), office.desk.sim.clock.now()
+        while office.desk.sim.faults.hits(fault) == before:
+            office.desk.sim.clock.advance(600)
+            await office.tick()
+        return office.desk.sim.clock.now() - since
+
+    hours = [round((await waits()) / HOUR) for _ in range(7)]
+    assert hours == [1, 2, 4, 8, 16, 24, 24]
+    await office.restart()
+    await office.tick()
+    assert round((await waits()) / HOUR) == 1
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_a_refused_removal_that_is_asked_for_once_more(
+    office: Office, *, by_hand: bool
+) -> None:
+    """What a person has taken back stays so, whoever comes to it afterwards."""
+    key = await office.issue(booking="b1", lasts=2 * DAY)
+    broken(office, "DELETE", status=403, body=NO_RIGHT)
+    by = RECEPTION if by_hand else BY_ITSELF
+    assert isinstance(
+        await outcome_of(office.manager.revoke(key.record.key_id, by)), KeyFailedError
+    )
+    again = office.manager.revoke(key.record.key_id, BY_ITSELF)
+    assert isinstance(await outcome_of(again), KeyFailedError)
+    assert office.record(key).by_hand is by_hand
+    mended(office)
+    await office.manager.revoke(key.record.key_id, BY_ITSELF)
+    assert office.record(key).by_hand is by_hand
+
+
+async def test_a_refused_removal_whose_booking_comes_back(office: Office) -> None:
+    """The key is made whole again and keeps its PIN, at the latest when that is not refused."""
+    key = await office.issue(booking="b1", lasts=2 * DAY)
+    broken(office, "DELETE", "/users", status=403, body=NO_RIGHT)
+    revoked = office.manager.revoke(key.record.key_id, BY_ITSELF)
+    assert isinstance(await outcome_of(revoked), KeyFailedError)
+    broken(office, "POST", status=403, body=NO_RIGHT)
+    as_it_was = KeyChange(ends_at=key.record.window.ends_at, doors=key.record.doors)
+    back = partial(office.manager.change, key.record.key_id, as_it_was, BY_ITSELF)
+    assert isinstance(await outcome_of(back()), KeyFailedError)
+    await office.passes(58 * MINUTE, every=MINUTE)
+    assert office.record(key).warnings == {KeyWarning.NOT_REMOVED}
+    mended(office)
+    record = await back()
+    assert (record.status, record.warnings) == (KeyStatus.SET, frozenset())
+    await office.passes(3 * HOUR, every=MINUTE)
+    assert office.edges(key) == INSIDE_ONLY
 
 
 async def test_a_refused_removal_that_is_thought_better_of(office: Office) -> None:
@@ -1117,6 +1179,34 @@ async def test_closed_in_the_middle(hass: HomeAssistant, socket_enabled: None) -
         key = await office.issue(booking="b1")
         assert office.edges(key) == INSIDE_ONLY
         await office.assert_agreed()
+
+
+async def test_closed_while_something_else_begins(
+    hass: HomeAssistant, socket_enabled: None
+) -> None:
+    """A listing that work under way begins while it is waited for does not outlive the manager."""
+    gate, listing = asyncio.Event(), asyncio.Event()
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.endswith("/subscription"):
+            await gate.wait()
+        if request.path.endswith("/access_groups"):
+            listing.set()
+            await asyncio.sleep(5)
+        return await handler(request)
+
+    async with office_of(hass, around=around) as office:
+        asking = asyncio.create_task(outcome_of(office.issue(booking="b1")))
+        await until(lambda: office.desk.sim.journal.count("GET", "/sites"))
+        closing = asyncio.create_task(office.manager.close(0.3))
+        await asyncio.sleep(0)
+        gate.set()
+        await closing
+        assert listing.is_set()
+        assert office.tasks == set()
+        assert refused(await asking) is KeyRefusal.UNLOADING
+        await office.open()
 
 
 async def test_closed_while_it_ends(office: Office) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+import json
 from typing import Any
 
 from aiohttp import web
@@ -13,9 +15,15 @@ import pytest
 
 from custom_components.salto_ks.domain.differences import IN_DETAILS
 from custom_components.salto_ks.domain.fixes import Fix, fixes_of, mended_with
-from custom_components.salto_ks.domain.ids import BookingId, DoorId, KeyId, number_of
+from custom_components.salto_ks.domain.ids import BookingId, DoorId, KeyId, UnitId, number_of
 from custom_components.salto_ks.domain.key_requests import KeyRefusal, KeyRefusedError
-from custom_components.salto_ks.domain.keys import KeyProblem, KeyStatus, KeyWarning, Strategy
+from custom_components.salto_ks.domain.keys import (
+    KeyProblem,
+    KeyStatus,
+    KeyWarning,
+    OnRemoval,
+    Strategy,
+)
 from custom_components.salto_ks.domain.observed import UNSEEN_FOR
 from custom_components.salto_ks.domain.outcomes import Outcome
 from custom_components.salto_ks.domain.plan import ABOUT_THE_SITE
@@ -27,7 +35,7 @@ from simulator import Fault, Quirks
 from tests.ha.files import hass_config_dir, hass_storage
 
 from .desk import HOUR, MINUTE
-from .ledgers import no_room
+from .ledgers import folder_of, no_room
 from .offices import A_MOMENT, INSIDE_ONLY, RECEPTION, Office, office_of, outcome_of, until
 from .test_manager import DAY, NO_RIGHT
 from .test_manager_upkeep import spare_group, spare_guest
@@ -338,6 +346,106 @@ async def test_what_was_put_right_at_salto_is_no_warning_any_more(office: Office
     assert office.record(key).warnings == frozenset()
 
 
+@pytest.mark.parametrize("route", ["/access_groups/{group}/locks", "/users/{user}"])
+async def test_what_could_not_be_looked_at_again_is_still_so(office: Office, route: str) -> None:
+    """Neither the finding nor the warning ends by a look that Salto has refused, once or after a start."""
+    key = await far_off(office)
+    for restarted in (False, True):
+        if restarted:
+            await office.restart()
+        hidden = Fault(method="GET", route=route, status=403, body=NO_RIGHT, count=1)
+        office.desk.sim.faults.add(hidden)
+        await office.manager.reconcile(dry_run=False)
+        assert left(office, key) == (set() if restarted else {Outcome.DOORS_DIFFER})
+        assert office.record(key).warnings == {KeyWarning.MODIFIED_OUTSIDE}
+        await office.manager.reconcile(dry_run=False)
+        assert left(office, key) == {Outcome.DOORS_DIFFER}
+
+
+@pytest.mark.parametrize("route", ["/access_groups/{group}/locks", "/users/{user}"])
+async def test_what_cannot_be_looked_at_is_not_called_mended(office: Office, route: str) -> None:
+    """Whoever wants to mend it is told so."""
+    key = await far_off(office)
+    office.desk.sim.faults.add(Fault(method="GET", route=route, status=403, body=NO_RIGHT, count=1))
+    mending = partial(
+        office.manager.mend, key.record.key_id, Outcome.DOORS_DIFFER, Fix.RESTORE, RECEPTION
+    )
+    err = await outcome_of(mending())
+    assert isinstance(err, KeyFailedError)
+    assert err.problem is KeyProblem.NOT_READ_BACK
+    assert left(office, key) == {Outcome.DOORS_DIFFER}
+    assert office.record(key).warnings == {KeyWarning.MODIFIED_OUTSIDE}
+    assert await mending()
+    assert (left(office, key), office.record(key).warnings) == (set(), frozenset())
+
+
+async def test_a_part_that_is_hidden_leaves_what_it_may_show(office: Office) -> None:
+    """Mending what is shown says nothing of what else somebody has changed before a start."""
+    key = await far_off(office)
+    await office.restart()
+    await office.manager.reconcile(dry_run=False)
+    office.manager.last_pass = None
+    office.desk.sim.faults.add(
+        Fault(method="GET", route="/time_schedules", status=403, body=NO_RIGHT, count=1)
+    )
+    assert await office.manager.mend(key.record.key_id, Outcome.DOORS_DIFFER, Fix.ADOPT, RECEPTION)
+    assert office.record(key).warnings == {KeyWarning.MODIFIED_OUTSIDE}
+
+
+async def test_what_ended_otherwise_is_found_no_more(office: Office) -> None:
+    """A key that is gone, over, being changed or changed since is another matter."""
+    key = await far_off(office)
+    guest = guest_id(office, key)
+    office.desk.sim.remove("user", guest)
+    await office.manager.reconcile(dry_run=False)
+    assert left(office, key) == {Outcome.MISSING_AT_SALTO}
+    assert not await office.manager.mend(
+        key.record.key_id, Outcome.DOORS_DIFFER, Fix.RESTORE, RECEPTION
+    )
+
+
+async def test_a_key_that_was_issued_anew_since_is_found_no_more(office: Office) -> None:
+    """It is too young to be looked at, and nobody has touched it."""
+    key = await far_off(office)
+    await office.manager.reissue(key.record.key_id, RECEPTION)
+    await office.manager.reconcile(dry_run=False)
+    assert left(office, key) == set()
+
+
+async def test_a_site_that_never_shows_all_of_a_key(
+    hass: HomeAssistant, socket_enabled: None
+) -> None:
+    """What it does show has to do, also after a start."""
+    async with office_of(hass, Quirks.instant(group_schedules_read="absent")) as office:
+        for restarted in (False, True):
+            key = await far_off(office)
+            if restarted:
+                await office.restart()
+            group_set(lock_ids=[office.desk.doors[0]])(office, key)
+            await office.manager.reconcile(dry_run=False)
+            assert left(office, key) == set()
+            assert office.record(key).warnings == {KeyWarning.NOT_OBSERVABLE}
+            await office.manager.revoke(key.record.key_id, RECEPTION)
+
+
+async def test_a_key_that_is_revealed_while_it_is_compared(
+    hass: HomeAssistant, socket_enabled: None
+) -> None:
+    """Nothing is found about it then, which says nothing."""
+    gate = Gate()
+    async with office_of(hass, around=gate.around) as office:
+        key = await far_off(office)
+        gate.open.clear()
+        reading = asyncio.create_task(office.manager.reconcile(dry_run=False))
+        await until(lambda: gate.held)
+        lock = office.manager._lock(key.record.key_id)
+        async with lock:
+            gate.open.set()
+            await reading
+        assert left(office, key) == {Outcome.DOORS_DIFFER}
+        assert office.record(key).warnings == {KeyWarning.MODIFIED_OUTSIDE}
+
+
 async def test_a_second_thing_that_differs_stays_known(office: Office) -> None:
     """Mending one of two leaves the other to be found again."""
     key = await far_off(office)
@@ -441,9 +549,9 @@ async def test_times_that_cannot_be_taken_over(office: Office) -> None:
 # What the ledger does not know
 
 
-async def forgotten(office: Office, *doors: DoorId) -> HandedOut:
+async def forgotten(office: Office, *doors: DoorId, **more: Any) -> HandedOut:
     """Have a key at Salto that is not in the ledger."""
-    key = await office.issue(*doors, booking="b1")
+    key = await office.issue(*doors, booking="b1", **more)
     await office.passes(2 * A_MOMENT)
     await office.ledger.forget(key.record.key_id)
     done = await office.manager.reconcile(dry_run=False)
@@ -483,6 +591,34 @@ async def test_an_unknown_key_is_taken_over(office: Office) -> None:
     assert office.edges(rotated) == INSIDE_ONLY
     await office.manager.revoke(key.record.key_id, RECEPTION)
     assert office.marked() == set()
+
+
+async def test_an_unknown_key_of_a_unit_is_taken_over(office: Office) -> None:
+    """It is one of its unit again, so that its booking finds it and takes it back."""
+    key = await forgotten(office, unit_id=UnitId("pitch"), on_removal=OnRemoval.LEAVE)
+    assert await mend_unknown(office, key, Fix.ADOPT)
+    record = office.record(key)
+    assert (record.booking_id, record.unit_id, record.on_removal) == (
+        "b1",
+        "pitch",
+        OnRemoval.LEAVE,
+    )
+
+
+async def test_an_unknown_key_of_an_earlier_version_is_taken_over(office: Office) -> None:
+    """Where nobody knows of a unit it is nobody's key, and its booking gets one of its own."""
+    key = await forgotten(office, unit_id=UnitId("pitch"), on_removal=OnRemoval.LEAVE)
+    for path in folder_of(office.hass, office.desk.site_id).glob("audit.*.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        kept = [
+            {name: value for name, value in line.items() if name not in {"unit_id", "on_removal"}}
+            for line in lines
+        ]
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in kept))
+    assert await mend_unknown(office, key, Fix.ADOPT)
+    record = office.record(key)
+    assert (record.booking_id, record.unit_id, record.on_removal) == (None, None, OnRemoval.REVOKE)
+    assert office.edges(key) == INSIDE_ONLY
 
 
 async def test_an_unknown_key_is_taken_over_after_a_restart(office: Office) -> None:

@@ -1,13 +1,15 @@
 """When ledger or clock may be wrong: nothing is done by itself until they are found right."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 import shutil
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from homeassistant.core import HomeAssistant
@@ -25,14 +27,19 @@ from custom_components.salto_ks.domain.keys import KeyStatus, Strategy
 from custom_components.salto_ks.domain.outcomes import Outcome
 from custom_components.salto_ks.domain.read_only import ReadOnly
 from custom_components.salto_ks.keys.audit_log import AuditQuery
-from custom_components.salto_ks.keys.manager import HandedOut, KeyPendingError, KeyRules
+from custom_components.salto_ks.keys.manager import (
+    FIRST_LOOK_PATIENCE,
+    HandedOut,
+    KeyPendingError,
+    KeyRules,
+)
 from custom_components.salto_ks.keys.provider import KeyFailedError
 from simulator import Fault
 from tests.ha.files import hass_config_dir, hass_storage
 
 from .desk import HOUR, MINUTE
 from .ledgers import folder_of, no_room
-from .offices import A_MOMENT, INSIDE_ONLY, RECEPTION, TICK, Office, office_of, outcome_of
+from .offices import A_MOMENT, INSIDE_ONLY, RECEPTION, TICK, Office, office_of, outcome_of, until
 from .test_manager import DAY, DOWN, NO_RIGHT
 from .test_manager_upkeep import spare_guest
 
@@ -260,10 +267,47 @@ async def test_salto_is_down_after_a_backup_was_restored(office: Office, tmp_pat
     office.desk.sim.faults.add(Fault(**DOWN))
     await office.passes(2 * A_MOMENT)
     assert office.manager.read_only is None
+    assert office.ledger.intents == {}
     office.desk.sim.faults.clear()
     await office.passes(A_MOMENT)
     assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
     assert office.opens(key)
+
+
+async def test_an_old_step_keeps_a_restored_backup_on_hold(office: Office, tmp_path: Path) -> None:
+    """A key with an open step was not compared, so it is a person who says that it may be done."""
+    key = await office.issue(booking="b1")
+    end = key.record.window.ends_at
+    fault = Fault(method="PATCH", status=503, count=None)
+    office.desk.sim.faults.add(fault)
+    longer = KeyChange(ends_at=end + HOUR)
+    pending = await outcome_of(office.manager.change(key.record.key_id, longer, BY_ITSELF))
+    assert isinstance(pending, KeyPendingError)
+    folder, backup = folder_of(office.hass, office.desk.site_id), tmp_path / "backup"
+    shutil.copytree(folder, backup)
+    office.desk.sim.faults.clear()
+    await office.passes(2 * MINUTE)
+    longest = KeyChange(ends_at=end + DAY)
+    await office.manager.change(key.record.key_id, longest, BY_ITSELF)
+    lost = await office.issue(booking="b2", starts_at=office.opened_at + DAY)
+    await office.passes(2 * A_MOMENT)
+    await office.manager.close()
+    shutil.rmtree(folder)
+    shutil.copytree(backup, folder)
+    await office.restart()
+    await office.manager.reconcile(dry_run=False, deep=True)
+    assert await office.manager.mend(
+        lost.record.key_id, Outcome.UNKNOWN_AT_SALTO, Fix.ADOPT, RECEPTION
+    )
+    await office.passes(2 * A_MOMENT)
+    done = await office.manager.reconcile(dry_run=False, deep=True)
+    assert done.discrepancies == ()
+    assert office.manager.read_only is ReadOnly.RESTORED_BACKUP
+    assert office.opens(key, at=end + 5 * HOUR)
+    await office.manager.revoke(key.record.key_id, RECEPTION)
+    await office.passes(2 * A_MOMENT)
+    await office.manager.reconcile(dry_run=False, deep=True)
+    assert office.manager.read_only is None
 
 
 async def test_an_old_step_is_not_carried_on_for_somebody(office: Office, tmp_path: Path) -> None:
@@ -387,6 +431,80 @@ async def test_listings_alone_fail_after_a_start(office: Office) -> None:
     assert not office.opens(key)
 
 
+async def test_a_listing_that_goes_on_and_on_after_a_start(
+    hass: HomeAssistant, socket_enabled: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A guest is let in after some minutes; the listing goes on, and counts when it ends."""
+    gate = asyncio.Event()
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "GET" and request.path.endswith("/access_groups"):
+            await gate.wait()
+        return await handler(request)
+
+    endless = aiohttp.ClientTimeout(total=None)
+    async with office_of(hass, around=around, timeout=endless) as office:
+        gate.set()
+        key = await office.issue(strategy=Strategy.MEMBERSHIP)
+        await office.restart()
+        gate.clear()
+        office.desk.sim.clock.set(key.record.window.starts_at + MINUTE)
+        await office.manager.tick()
+        listing = [task for task in office.tasks if "a look at Salto" in task.get_name()]
+        with time_ahead(by=FIRST_LOOK_PATIENCE - SECOND.total_seconds()):
+            await asyncio.sleep(0.1)
+            assert not office.opens(key)
+        with time_ahead(by=FIRST_LOOK_PATIENCE):
+            await until(lambda: office.opens(key))
+        assert [task.done() for task in listing] == [False]
+        office.desk.sim.faults.add(Fault(**DOWN))
+        gate.set()
+        await office.settled()
+    assert "unexpectedly" not in caplog.text
+    assert "never retrieved" not in caplog.text
+
+
+async def test_salto_does_not_answer_while_it_is_listed(
+    hass: HomeAssistant, socket_enabled: None
+) -> None:
+    """A listing without an end, and no other answer either: nothing is begun."""
+    gate = asyncio.Event()
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "GET" and request.path.endswith("/access_groups"):
+            await gate.wait()
+        return await handler(request)
+
+    endless = aiohttp.ClientTimeout(total=None)
+    async with office_of(hass, around=around, timeout=endless) as office:
+        gate.set()
+        key = await over_at_the_start(office)
+        gate.clear()
+        await office.manager.tick()
+        await until(lambda: office.desk.sim.journal.count("GET", "/users"))
+        office.desk.sim.faults.add(Fault(**DOWN))
+        with time_ahead(by=FIRST_LOOK_PATIENCE):
+            await until(lambda: len(office.tasks) == 1)
+        assert office.ledger.intents == {}
+        assert office.record(key).status is KeyStatus.SET
+        gate.set()
+        await office.settled()
+
+
+@contextmanager
+def time_ahead(*, by: float) -> Iterator[None]:
+    """Let the event loop's clock be ahead, so that what waits for so many seconds waits no more."""
+    loop = asyncio.get_running_loop()
+    real = loop.time
+    loop.time = lambda: real() + by  # type: ignore[method-assign] # a clock is what may be replaced
+    try:
+        yield
+    finally:
+        loop.time = real  # type: ignore[method-assign] # as it was
+
+
 async def test_a_login_that_is_refused_at_a_start(office: Office) -> None:
     """A person is asked for another one, as for any other work."""
     sim = office.desk.sim
@@ -476,6 +594,23 @@ async def test_spares_are_looked_for_after_the_clock_was_set_back(office: Office
     assert spare in office.marked()
     await office.passes(A_MOMENT)
     assert spare not in office.marked()
+
+
+async def test_a_hold_that_was_begun_while_the_clock_was_ahead(office: Office) -> None:
+    """A start after the clock was put right does not wait for that time to come."""
+    key = await office.issue(booking="b1", starts_at=office.opened_at + 3 * DAY)
+    await office.passes(2 * A_MOMENT)
+    office.desk.sim.faults.add(Fault(**DOWN))
+    set_clock(office, 2 * HOUR)
+    await office.tick()
+    await office.manager.close()
+    set_clock(office, -2 * HOUR)
+    office.desk.sim.faults.clear()
+    await office.restart()
+    assert office.manager.read_only is ReadOnly.CLOCK_JUMP
+    await office.passes(2 * MINUTE)
+    assert office.manager.read_only is None
+    assert office.record(key).status is KeyStatus.SET
 
 
 @pytest.mark.parametrize(
@@ -602,6 +737,19 @@ async def test_salto_is_down_after_a_jump(office: Office) -> None:
     office.desk.sim.faults.clear()
     await office.passes(3 * MINUTE)
     assert office.manager.read_only is None
+
+
+async def test_a_jump_that_is_noticed_while_the_site_is_unloaded(office: Office) -> None:
+    """Nothing is compared when the manager is at its end by the time that this is on disk."""
+    await office.tick()
+    set_clock(office, HOUR)
+    ticking = asyncio.create_task(office.manager.tick())
+    await asyncio.sleep(0)
+    await office.manager.close()
+    assert not ticking.done()
+    await ticking
+    assert office.tasks == set()
+    assert office.passes_made == []
 
 
 async def test_a_guest_that_we_let_in_waits_a_minute_at_most(office: Office) -> None:

@@ -3,6 +3,8 @@
 A key is taken away only for something that is known: its booking is cancelled, completed, or not
 in a calendar that was read well. A stay that changes keeps its key, and so the PIN that its guest
 has. What a person has done to a key is not undone, and keys that belong to no unit are left alone.
+So are those whose removal Salto has refused: that is tried again whatever becomes of the booking,
+unless it wants its key after all.
 """
 
 from collections import defaultdict
@@ -17,7 +19,8 @@ from .bookings import Booking, BookingStatus
 from .desired_keys import DesiredKey
 from .ids import BookingId, DoorId, KeyId, UnitId, number_of
 from .intents import Intent, IntentKind
-from .keys import ENDED, KeyRecord, KeyStatus, OnRemoval
+from .keys import ENDED, KeyRecord, KeyStatus, KeyWarning, OnRemoval
+from .upkeep import doubled
 from .windows import AccessWindow
 
 WORTH_SUSPENDING: Final = timedelta(hours=1)
@@ -242,14 +245,13 @@ def retry_at(failures: Failures, starts_at: datetime, now: datetime) -> datetime
     """
     if failures.last_at is None or failures.last_at > now:
         return now
-    doubled: int = 1 << min(max(failures.count - 1, 0), 10)
     if abs(starts_at - now) <= AROUND_ARRIVAL:
         longest = LONGEST_DELAY_AT_ARRIVAL
     elif starts_at - now <= DAY_OF_ARRIVAL:
         longest = LONGEST_DELAY_BEFORE_ARRIVAL
     else:
         longest = LONGEST_DELAY
-    return failures.last_at + min(FIRST_DELAY * doubled, longest)
+    return failures.last_at + doubled(FIRST_DELAY, longest, max(failures.count, 1))
 
 
 class _Rank(IntEnum):
@@ -282,7 +284,9 @@ def _revoke(record: KeyRecord, reason: KeyReason, now: datetime) -> _Step:
 
 def _of_loose(record: KeyRecord, now: datetime, circumstances: Circumstances) -> Iterator[_Step]:
     """Find what is to be done to a key without a booking, which is nothing while its unit exists."""
-    if _is_there(record) and not record.window.is_over(now) and circumstances.is_orphan(record):
+    if not _is_there(record) or record.window.is_over(now) or _is_refused(record):
+        return
+    if circumstances.is_orphan(record):
         yield from _of_orphan(record, now, circumstances)
 
 
@@ -295,6 +299,11 @@ def _of_orphan(record: KeyRecord, now: datetime, circumstances: Circumstances) -
 def _is_there(record: KeyRecord) -> bool:
     """Tell whether a guest can come in with a key, or could if it was not suspended."""
     return record.status not in NOT_THERE
+
+
+def _is_refused(record: KeyRecord) -> bool:
+    """Tell whether Salto has refused to take a key back, which is tried again without a booking."""
+    return KeyWarning.NOT_REMOVED in record.warnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,7 +333,8 @@ class _Case:
                 opened.add(key.doors)
                 yield self._issue(key)
         for record in self._live():
-            if record.key_id not in kept and not self._is_left_alone(record):
+            is_idle = self._is_left_alone(record) or _is_refused(record)
+            if record.key_id not in kept and not is_idle:
                 yield from self._of_spare(record, is_second=record.unit_id in met)
 
     def _live(self) -> Iterator[KeyRecord]:
@@ -427,9 +437,14 @@ class _Case:
 
 
 def _difference(key: DesiredKey, record: KeyRecord) -> KeyReason | None:
-    """Return in what a key is not as it is wanted; None where it is."""
+    """Return why a key has to be made as it is wanted; None where it is so.
+
+    One whose removal was refused halfway is not, however it is written down.
+    """
     if record.unit_id != key.unit_id:
         return KeyReason.UNIT_CHANGED
     if record.window != key.window:
         return KeyReason.STAY_CHANGED
-    return None if record.doors == key.doors else KeyReason.DOORS_CHANGED
+    if record.doors != key.doors:
+        return KeyReason.DOORS_CHANGED
+    return KeyReason.BOOKING_CONFIRMED if _is_refused(record) else None

@@ -43,6 +43,27 @@ def differences(record: KeyRecord, details: ObservedDetails) -> Iterator[Outcome
             yield from _of_group(record, group, seen)
 
 
+def shows(record: KeyRecord, details: ObservedDetails, outcome: Outcome) -> bool:
+    """Tell whether so much of a key is shown that `differences` would find an outcome.
+
+    The guest is there where anything is, and so is its end.
+    """
+    groups = [group for group in details.groups.values() if group is not None]
+    are_members_shown = all(group.members is not None for group in groups)
+    match outcome:
+        case Outcome.PIN_MISSING:
+            return details.has_pin is not None
+        case Outcome.MEMBER_MISSING:
+            return are_members_shown
+        case Outcome.DOORS_DIFFER:
+            return all(group.doors is not None for group in groups)
+        case Outcome.GROUP_WITHOUT_SCHEDULE | Outcome.WINDOW_DIFFERS:
+            by_members = record.strategy is Strategy.MEMBERSHIP and not are_members_shown
+            return all(group.schedules is not None for group in groups) and not by_members
+        case _:
+            return True
+
+
 def as_observed(record: KeyRecord, details: ObservedDetails) -> KeyRecord:
     """Return a record as Salto has it, where that can be read: what has to be moved from.
 

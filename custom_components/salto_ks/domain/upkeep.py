@@ -99,8 +99,13 @@ def delay_after(failures: int, starts_at: datetime, now: datetime) -> timedelta:
     """Return how long to wait after so many failures in a row; not long before an arrival."""
     urgent = starts_at - now < URGENT_BEFORE
     longest = LONGEST_DELAY_WHEN_URGENT if urgent else LONGEST_DELAY
-    doubled: int = 1 << min(failures - 1, 10)
-    return min(FIRST_DELAY * doubled, longest)
+    return doubled(FIRST_DELAY, longest, failures)
+
+
+def doubled(first: timedelta, longest: timedelta, times: int) -> timedelta:
+    """Return a delay that is twice as long each time, from the first time on."""
+    factor: int = 1 << min(times - 1, 10)
+    return min(first * factor, longest)
 
 
 def _ends_too_early(record: KeyRecord, now: datetime) -> bool:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ..domain.differences import taken_in
-from ..domain.ids import BookingId, DoorId, KeyId, key_id as key_id_of, number_of
-from ..domain.keys import DoorGroup, Guest, KeyRecord, KeyStatus
+from ..domain.ids import DoorId, KeyId, key_id as key_id_of, number_of
+from ..domain.keys import DoorGroup, Guest, KeyRecord, KeyStatus, OnRemoval
 from ..domain.observed import Observation
 from ..domain.windows import AccessWindow
-from .audit_log import AuditQuery
+from .audit_log import AuditLine, AuditQuery
 from .ledger import Ledger
 from .provider import KeyProvider
 
@@ -53,25 +53,28 @@ class Adoption:
     async def _barest(self, key_id: KeyId) -> KeyRecord:
         """Return a record of a key of which nothing was read yet."""
         now = self._clock()
-        return KeyRecord(
+        bare = KeyRecord(
             key_id=key_id,
             doors=frozenset(),
             window=AccessWindow(now, now + _UNTIL_IT_IS_READ),
             status=KeyStatus.UNKNOWN,
-            booking_id=await self._booking_once_of(key_id),
             created_at=now,
             changed_at=now,
         )
-
-    async def _booking_once_of(self, key_id: KeyId) -> BookingId | None:
-        """Return the booking that a key was made for, if the audit log still has it.
-
-        At Salto nothing tells that. With it, the booking gets no second key for these doors.
-        """
         lines = await self._ledger.audit.query(AuditQuery(key_id=key_id))
-        return next((line.booking_id for line in lines if line.booking_id is not None), None)
+        return next((_made_for(bare, line, by) for line in lines if (by := line.on_removal)), bare)
 
     def _zone_shared_by(self, doors: frozenset[DoorId]) -> str | None:
         """Return the time zone of doors; None where they do not share one."""
         zones = [*self._provider.zones(doors)]
         return zones[0] if len(zones) == 1 else None
+
+
+def _made_for(bare: KeyRecord, line: AuditLine, on_removal: OnRemoval) -> KeyRecord:
+    """Return the record of a key with the booking and the unit that it was made for.
+
+    At Salto nothing tells that. With both, the booking keeps its key and gets no second one. With a
+    booking and no word of a unit nobody would know that the booking has a key, or take it back; so
+    lines that do not tell of units are not asked.
+    """
+    return replace(bare, booking_id=line.booking_id, unit_id=line.unit_id, on_removal=on_removal)

@@ -17,8 +17,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.json import json_dumps
 from homeassistant.util.json import json_loads
 
-from ..domain.ids import BookingId, DoorId, GuestId, KeyId
+from ..domain.ids import BookingId, DoorId, GuestId, KeyId, UnitId
 from ..domain.json_values import as_instant, as_text, instant_to_json, optional
+from ..domain.keys import OnRemoval
 from ..storage import StorageError
 
 FREE_TEXT: Final = 200
@@ -44,6 +45,10 @@ class AuditLine:
     reason: str = field(default="", repr=False)
     """Written as one line of at most `FREE_TEXT` characters, like `who` and `outcome`."""
     booking_id: BookingId | None = None
+    unit_id: UnitId | None = None
+    on_removal: OnRemoval | None = None
+    """What becomes of the key when its unit is deleted. None in lines about what is no key of ours,
+    and in those of earlier versions: they do not tell whether there is a unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +150,8 @@ def encode_line(line: AuditLine) -> str:
         "reason": _one_line(line.reason),
         "booking_id": line.booking_id,
     }
+    added = {"unit_id": line.unit_id, "on_removal": line.on_removal}
+    data |= {name: value for name, value in added.items() if value is not None}
     try:
         return json_dumps(data)
     except TypeError as err:
@@ -218,7 +225,7 @@ def _chosen(lines: Iterable[bytes], query: AuditQuery) -> Iterator[AuditLine]:
 
 
 def _from_json(data: Any) -> AuditLine:
-    """Read a line; what a newer version has added to it is left out."""
+    """Read a line; what a newer version has added is left out, what an older one has not is None."""
     return AuditLine(
         at=as_instant(data["at"]),
         action=as_text(data["action"]),
@@ -231,6 +238,8 @@ def _from_json(data: Any) -> AuditLine:
         outcome=as_text(data["outcome"]),
         reason=as_text(data["reason"]),
         booking_id=data["booking_id"] and BookingId(as_text(data["booking_id"])),
+        unit_id=data.get("unit_id") and UnitId(as_text(data["unit_id"])),
+        on_removal=OnRemoval(word) if (word := data.get("on_removal")) in OnRemoval else None,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from ..domain.differences import shows
 from ..domain.ids import KeyId
 from ..domain.keys import KeyRecord
 from ..domain.observed import Observation, ObservedDetails
@@ -32,6 +33,15 @@ class Compared:
     details: Mapping[KeyId, ObservedDetails]
     """What was read of keys as a whole."""
     recorded: Mapping[KeyId, KeyRecord]
+    passed_over: frozenset[KeyId] = frozenset()
+    """Keys that were being changed, of which nothing was found for that."""
+
+    def tells(self, key_id: KeyId, outcomes: Collection[Outcome]) -> bool:
+        """Tell whether a key was read as a whole, so far as some outcomes would be seen by it."""
+        record, seen = self.recorded.get(key_id), self.details.get(key_id)
+        if record is None or seen is None or key_id in self.passed_over:
+            return False
+        return all(shows(record, seen, outcome) for outcome in outcomes)
 
     def outcomes_of(self, key_id: KeyId) -> frozenset[Outcome]:
         """Return what was found about a key."""
@@ -94,11 +104,11 @@ class Comparison:
             now=at,
         )
         details = await self._read(chosen)
-        recorded = self._ledger.records
+        recorded, quiet = self._ledger.records, quiet | self._under_way()
         found = await asyncio.to_thread(
             plan,
             recorded=recorded,
-            under_way=quiet | self._under_way(),
+            under_way=quiet,
             unreadable=self._ledger.unreadable,
             observed=observed,
             gone=gone,
@@ -108,7 +118,9 @@ class Comparison:
             details=details,
             repaired=repaired,
         )
-        return Compared(plan=found, observed=observed, details=details, recorded=recorded)
+        return Compared(
+            plan=found, observed=observed, details=details, recorded=recorded, passed_over=quiet
+        )
 
     async def look_at(self, key_id: KeyId, observed: Observation, *, at: datetime) -> Compared:
         """Compare one key, by whoever is changing it, with what was listed from `at` on."""

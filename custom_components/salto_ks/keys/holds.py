@@ -70,7 +70,8 @@ class Holds:
         """Begin one where the clock was set, stood still, or is wrong at a start; tell whether so.
 
         `left` is what the last comparison has left different, which was so before; None where there
-        was none since the start.
+        was none since the start. A hold that was begun while the clock was ahead begins anew at a
+        start, as no comparison would come after it else.
         """
         clocks = Clocks(wall=now, monotonic=self._monotonic())
         before, self._clocks = self._clocks, clocks
@@ -80,6 +81,8 @@ class Holds:
                 self._known_before = frozenset(map(_about, left))
             await self.begin(ReadOnly.CLOCK_JUMP, now)
             self._checked_at = LONG_AGO
+        elif before is None and (hold := self.current) is not None and hold.since > now:
+            await self.begin(hold.reason, now)
         return is_wrong
 
     async def begin(self, reason: ReadOnly, since: datetime) -> None:

@@ -212,6 +212,8 @@ class KeySteps:
             who=by.who,
             reason=by.reason,
             booking_id=record.booking_id,
+            unit_id=record.unit_id,
+            on_removal=record.on_removal,
         )
 
     async def _issue(self, intent: Intent, *, again: bool) -> Done:

@@ -79,7 +79,7 @@ class Looks:
         if asked is None or asked.has_begun:
             asked = self._asked = _Asked()
             asked.task = self._run(self._take(asked), "a look at Salto")
-        return await asyncio.shield(asked.task)
+        return await _look_of(asked)
 
     async def learn_numbers(self) -> None:
         """Look once after a start for numbers that are taken at Salto. Raises as `look` does.
@@ -92,7 +92,7 @@ class Looks:
         if self._asked is None:
             await self.look()
         else:
-            await asyncio.shield(self._asked.task)
+            await _look_of(self._asked)
 
     async def _take(self, asked: _Asked) -> Look:
         """List when it is this one's turn."""
@@ -119,3 +119,12 @@ class Looks:
             await self._ledger.skip_to(highest)
         self.numbers_known = True
         return Look(at=at, before=before, observed=observed, highest_known=known)
+
+
+async def _look_of(asked: _Asked) -> Look:
+    """Wait for a listing, which goes on when whoever waits has enough of it.
+
+    What it fails with then is nobody's: `asyncio.shield` would report it as forgotten.
+    """
+    await asyncio.wait({asked.task})
+    return asked.task.result()

@@ -48,7 +48,14 @@ from ..domain.observed import UNSEEN_FOR, ObservedDetails
 from ..domain.outcomes import Outcome
 from ..domain.plan import Finding, Plan, is_young
 from ..domain.read_only import Hold, ReadOnly
-from ..domain.upkeep import Chore, chore_of, delay_after, is_worth_completing, status_of
+from ..domain.upkeep import (
+    Chore,
+    chore_of,
+    delay_after,
+    doubled,
+    is_worth_completing,
+    status_of,
+)
 from ..domain.windows import AccessWindow
 from ..storage import StorageError
 from .adoption import Adoption
@@ -71,6 +78,9 @@ settle; so many are needed to make what the rate of writes allows of an hour."""
 AFTER_REFUSAL: Final = timedelta(hours=1)
 """How long something that Salto refused for good, and that has to be done, is left alone."""
 
+LONGEST_AFTER_REFUSAL: Final = timedelta(days=1)
+"""How long a removal that was refused again and again is left alone."""
+
 WHILE_INACTIVE: Final = timedelta(minutes=1)
 
 RECORDS_KEPT: Final = timedelta(days=90)
@@ -82,7 +92,7 @@ FIRST_LOOK_EVERY: Final = 60.0
 """Seconds until Salto is listed again after a start, where that has failed."""
 
 FIRST_LOOK_PATIENCE: Final = 300.0
-"""Seconds for which what is due after a start waits for a listing."""
+"""Seconds for which what is due after a start waits for a listing, where Salto answers."""
 
 RECENTLY: Final = timedelta(days=1)
 """How long after a change a key is read as a whole by the first comparison after a start."""
@@ -184,12 +194,14 @@ class KeyManager:
         tell: Tell,
         on_login_refused: Callable[[], None],
         on_pass: Callable[[Pass], None],
+        on_begun: Callable[[KeyRecord], None],
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
         """Work on `ledger` through `provider`.
 
         `facts` tells what is known of a door; `tell` is called with all news; `spawn` runs a task
-        that nobody waits for; `on_login_refused` is called when credentials have to be renewed;
+        that nobody waits for; `on_login_refused` is called when credentials have to be renewed,
+        `on_begun` with a key as it is to be, once that is written down and before Salto is asked;
         `monotonic` tells the seconds of a clock that nobody sets, to see when `clock` was set.
         """
         self._ledger = ledger
@@ -203,6 +215,7 @@ class KeyManager:
         self._rules = rules
         self._on_login_refused = on_login_refused
         self._on_pass = on_pass
+        self._on_begun = on_begun
         self._steps = KeySteps(
             ledger, cipher, provider, clock=clock, random_below=random_below, tell=tell
         )
@@ -228,6 +241,8 @@ class KeyManager:
         self._bookings: WeakValueDictionary[BookingId, asyncio.Lock] = WeakValueDictionary()
         self._running: set[asyncio.Task[Any]] = set()
         self._failures: dict[KeyId, int] = {}
+        self._refusals: dict[KeyId, int] = {}
+        """How often Salto has refused in a row to remove something, since the start."""
         self._not_before: dict[KeyId, datetime] = {}
         self._late: dict[KeyId, datetime] = {}
         self._pruned_at: datetime | None = None
@@ -438,11 +453,14 @@ class KeyManager:
     async def close(self, grace: float = GRACE) -> None:
         """Begin nothing more, and let what is under way end, or cut it off after a while.
 
-        Whatever is cut off has its intent on disk, and is taken up by the next start.
+        What that begins while it ends is waited for as well. Whatever is cut off has its intent on
+        disk, and is taken up by the next start.
         """
         self._closed = True
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=grace)
+        ends_at = monotonic() + grace
+        while self._running:
+            left = max(ends_at - monotonic(), 0)
+            _, late = await asyncio.wait(tuple(self._running), timeout=left)
             for task in late:
                 task.cancel()
             if late:
@@ -502,10 +520,9 @@ class KeyManager:
                 yield key_id, partial(self._look_for_spares, key_id)
 
     def _begin(self, due: Iterable[_Due]) -> None:
-        """Do what is due in the background, unless the manager is at its end."""
+        """Do what is due in the background."""
         for key_id, work in tuple(due):
-            if not self._closed:
-                self._run(f"key {key_id}", work())
+            self._run(f"key {key_id}", work())
 
     def _look_first(self) -> None:
         """List Salto before anything is done by itself after a start, now and then until it works."""
@@ -519,18 +536,36 @@ class KeyManager:
     async def _begin_once_listed(self, tried_at: float) -> None:
         """List Salto, and begin what is due if the ledger is not an old one.
 
-        Where that cannot be listed for minutes, the ledger is gone by all the same: what can be
-        sent while listings fail is done, and else nothing is lost by trying.
+        Where that cannot be listed for minutes though Salto answers, the ledger is gone by all the
+        same: nobody is to stand outside for a listing. While Salto does not answer, nothing could
+        be done but what an old ledger says in the moment when it does again.
         """
+        patience = tried_at + FIRST_LOOK_PATIENCE - self._monotonic()
         try:
-            await self._looks.learn_numbers()
+            if patience <= 0:
+                await self._provider.capabilities()
+            await self._learn_numbers_within(patience)
         except (KeyFailedError, SaltoKsError) as err:
             self._note_login(err)
-            if self._monotonic() - tried_at < FIRST_LOOK_PATIENCE:
-                raise
+            raise
         finally:
             self._first_look_due_at = self._monotonic() + FIRST_LOOK_EVERY
         self._begin(self._due(self._clock(), self._ledger.hold))
+
+    async def _learn_numbers_within(self, patience: float) -> None:
+        """List Salto; for one that fails or goes on and on there is patience for so many seconds.
+
+        It goes on all the same, and counts when it ends. Raises as `Looks.look` does, and as
+        `capabilities` where Salto does not answer anything after that time.
+        """
+        try:
+            async with asyncio.timeout(max(patience, FIRST_LOOK_EVERY)):
+                await self._looks.learn_numbers()
+        except TimeoutError:
+            await self._provider.capabilities()
+        except KeyFailedError, SaltoKsError:
+            if patience > 0:
+                raise
 
     # Asked for
 
@@ -612,7 +647,10 @@ class KeyManager:
             return self.view(self._ledger.records.get(key_id, done.record))
 
     def _changed(self, record: KeyRecord, change: KeyChange) -> KeyRecord:
-        """Return a key as it would be after a change. Raises KeyRefusedError."""
+        """Return a key as it would be after a change. Raises KeyRefusedError.
+
+        One that was to be taken back is to be there again.
+        """
         window = checked_window(
             change.starts_at or record.window.starts_at,
             change.ends_at or record.window.ends_at,
@@ -629,6 +667,7 @@ class KeyManager:
             doors=doors,
             unit_id=change.unit_id or record.unit_id,
             on_removal=change.on_removal or record.on_removal,
+            warnings=record.warnings - {KeyWarning.NOT_REMOVED},
         )
 
     async def _revoke(self, key_id: KeyId, by: By) -> KeyRecord:
@@ -637,8 +676,13 @@ class KeyManager:
             return await self._take_away(key_id, by)
 
     async def _take_away(self, key_id: KeyId, by: By) -> KeyRecord:
-        """Revoke a key that nobody else is working on."""
-        record = replace(self._live(key_id), by_hand=bool(by.who))
+        """Revoke a key that nobody else is working on.
+
+        What a person has asked for and Salto has refused stays what a person has asked for.
+        """
+        record = self._live(key_id)
+        was_by_hand = record.by_hand and KeyWarning.NOT_REMOVED in record.warnings
+        record = replace(record, by_hand=bool(by.who) or was_by_hand)
         if key_id not in self._ledger.records:
             record = replace(record, status=KeyStatus.REVOKED)
         done = await self._begin_and_carry_out(IntentKind.REVOKE, record, by)
@@ -714,7 +758,7 @@ class KeyManager:
             async with self._turns.turn(_needed_at(intent)):
                 if self._closed:
                     raise KeyRefusedError(KeyRefusal.UNLOADING)
-                await self._ledger.begin(intent)
+                await self._put_down(intent)
                 return await self._carry_out(intent)
         except SaltoKsError as err:
             known = record.key_id in self._ledger.records
@@ -730,9 +774,14 @@ class KeyManager:
     ) -> NoReturn:
         """Write an intent down that cannot be begun now, to be tried again like any other."""
         intent = _intent(kind, record, by, self._clock())
-        await self._ledger.begin(intent)
+        await self._put_down(intent)
         self._put_off(intent, cause)
         raise KeyPendingError(record.key_id, cause) from cause
+
+    async def _put_down(self, intent: Intent) -> None:
+        """Write an intent down, and let it be seen. Raises as `Ledger.begin` does."""
+        await self._ledger.begin(intent)
+        self._on_begun(intent.record)
 
     async def _settle(self, key_id: KeyId) -> None:
         """Bring to its end what is still open of a key, before something else is done to it.
@@ -783,15 +832,14 @@ class KeyManager:
                 doubted = self._ledger.intents.get(key_id) == intent and (
                     intent.kind is IntentKind.ISSUE
                 )
-                self._not_before[key_id] = self._clock() + (
-                    UNSEEN_FOR if doubted else AFTER_REFUSAL
-                )
+                is_removal = intent.kind is IntentKind.REVOKE
+                delay = self._delay_after_refusal(key_id) if is_removal else AFTER_REFUSAL
+                self._not_before[key_id] = self._clock() + (UNSEEN_FOR if doubted else delay)
             raise
         except (SaltoKsError, StorageError) as err:
             self._put_off(intent, err)
             raise
-        self._failures.pop(key_id, None)
-        self._not_before.pop(key_id, None)
+        self._wait_no_more(key_id)
         if done.look_again_at is not None:
             open_still = key_id in self._ledger.intents
             (self._not_before if open_still else self._late)[key_id] = done.look_again_at
@@ -800,12 +848,29 @@ class KeyManager:
     def _is_to_be_tried_again(self, intent: Intent) -> bool:
         """Tell whether what Salto has refused for good has to be done all the same, later.
 
-        So has a removal, what is still open, and a new guest for a key whose old one is in force.
+        So has a removal, be it one that was refused before something else was; what is still open;
+        and a new guest for a key whose old one is in force.
         """
         record = self._ledger.records.get(intent.key_id)
-        is_left = intent.kind is IntentKind.ISSUE and record is not None and record.is_live
         is_open = self._ledger.intents.get(intent.key_id) == intent
-        return is_left or is_open or intent.kind is IntentKind.REVOKE
+        if is_open or intent.kind is IntentKind.REVOKE:
+            return True
+        if record is None or not record.is_live:
+            return False
+        return intent.kind is IntentKind.ISSUE or KeyWarning.NOT_REMOVED in record.warnings
+
+    def _delay_after_refusal(self, key_id: KeyId) -> timedelta:
+        """Return how long what Salto has refused to remove is left alone, longer each time in a row.
+
+        Many that were refused in the same minute are not all tried again in another one.
+        """
+        count = self._refusals[key_id] = self._refusals.get(key_id, 0) + 1
+        return doubled(AFTER_REFUSAL, LONGEST_AFTER_REFUSAL, count) * self._jitter()
+
+    def _wait_no_more(self, key_id: KeyId) -> None:
+        """Take note that what was tried for a key has worked."""
+        for waiting in (self._failures, self._refusals, self._not_before):
+            waiting.pop(key_id, None)
 
     def _put_off(self, intent: Intent, err: Exception) -> None:
         """Try again later, sooner before an arrival; a refused login is for a person to mend."""
@@ -911,8 +976,7 @@ class KeyManager:
         except (KeyFailedError, SaltoKsError, StorageError) as err:
             self._put_off(intent, err)
         else:
-            self._failures.pop(key_id, None)
-            self._not_before.pop(key_id, None)
+            self._wait_no_more(key_id)
 
     async def _look_for_spares(self, key_id: KeyId) -> None:
         """Remove what an attempt without an answer had left, and a listing shows only now."""
@@ -924,9 +988,13 @@ class KeyManager:
             async with self._turns.turn(self._clock()):
                 try:
                     await self._steps.remove_spares(record)
-                except SaltoKsError, KeyFailedError:
+                except SaltoKsError:
                     self._late[key_id] = self._clock() + AFTER_REFUSAL
                     raise
+                except KeyFailedError:
+                    self._late[key_id] = self._clock() + self._delay_after_refusal(key_id)
+                    raise
+                self._refusals.pop(key_id, None)
 
     async def _write_what_is_left(self) -> None:
         """Write what the disk did not take before."""
@@ -936,8 +1004,7 @@ class KeyManager:
             except StorageError as err:
                 LOGGER.warning("The ledger is not on disk yet: %s", err)
             for key_id in unwritten - self._ledger.unwritten - self._ledger.intents.keys():
-                self._failures.pop(key_id, None)
-                self._not_before.pop(key_id, None)
+                self._wait_no_more(key_id)
         self._steps.tell_what_is_written()
 
     async def _prune(self, now: datetime) -> None:
@@ -976,9 +1043,10 @@ class KeyManager:
                 repaired = await self._repair(compared) if is_free else frozenset[Finding]()
             if not dry_run:
                 await self._mark_modified(compared, repaired)
+            unseen = tuple(self._not_seen_again(compared))
             self.last_pass = Pass(
                 at=at,
-                plan=compared.plan,
+                plan=replace(compared.plan, findings=(*compared.plan.findings, *unseen)),
                 repaired=repaired,
                 requests=count.requests,
                 seconds=time.monotonic() - started,
@@ -1009,10 +1077,46 @@ class KeyManager:
             for one in compared.plan.findings
             if one.outcome in IN_DETAILS and one not in repaired
         }
-        quiet = self._under_way()
+        before, quiet = self._found_before(), self._under_way()
         for key_id in compared.details.keys() - quiet:
-            if self._ledger.records.get(key_id) == compared.recorded.get(key_id):
+            is_told = key_id in differing or _is_all_told(key_id, compared, before.get(key_id))
+            if is_told and self._ledger.records.get(key_id) == compared.recorded.get(key_id):
                 await self._mark(key_id, is_modified=key_id in differing)
+
+    def _found_before(self) -> Mapping[KeyId, set[Outcome]]:
+        """Return what the last comparison has left different that no listing shows."""
+        found: dict[KeyId, set[Outcome]] = {}
+        for finding in () if self.last_pass is None else self.last_pass.discrepancies:
+            if finding.key_id is not None and finding.outcome in IN_DETAILS:
+                found.setdefault(finding.key_id, set()).add(finding.outcome)
+        return found
+
+    def _not_seen_again(self, compared: Compared) -> Iterator[Finding]:
+        """Find what the last comparison has left different and this one was not shown.
+
+        So is a part that Salto refuses to show for once, or a key that somebody was asking
+        something about meanwhile. One that was changed since is another matter.
+        """
+        if (last := self.last_pass) is None:
+            return
+        seen = {(one.key_id, one.outcome) for one in compared.plan.findings}
+        for finding in last.discrepancies:
+            key_id, outcome = finding.key_id, finding.outcome
+            if key_id is None or outcome not in IN_DETAILS:
+                continue
+            is_seen = bool({(key_id, outcome), (key_id, Outcome.MISSING_AT_SALTO)} & seen)
+            if not is_seen and self._is_unseen(key_id, outcome, compared, last.at):
+                yield finding
+
+    def _is_unseen(
+        self, key_id: KeyId, outcome: Outcome, compared: Compared, since: datetime
+    ) -> bool:
+        """Tell whether a key that was not changed since could not be looked at for an outcome."""
+        record = self._ledger.records.get(key_id)
+        if record is None or record.changed_at > since or key_id in self._ledger.intents:
+            return False
+        is_over = record.window.is_over(self._clock())
+        return self._is_in_force(key_id) and not is_over and not compared.tells(key_id, {outcome})
 
     async def _mark(self, key_id: KeyId, *, is_modified: bool) -> None:
         """Keep that somebody has changed a key at Salto, or that it is right."""
@@ -1082,16 +1186,47 @@ class KeyManager:
             is_so = outcome in found
             if is_so:
                 await self._apply(fix, outcome, key_id, compared, by)
+            else:
+                self._check_seen(key_id, outcome, compared)
             mended = mended_with(outcome, fix) if is_so else frozenset({outcome})
-            await self._mark(key_id, is_modified=bool((found - mended) & IN_DETAILS))
+            is_modified = bool((found - mended) & IN_DETAILS)
+            is_rewritten = is_so and fix in {Fix.RESTORE, Fix.REISSUE}
+            before = self._found_before().get(key_id)
+            if is_modified or is_rewritten or _is_all_told(key_id, compared, before):
+                await self._mark(key_id, is_modified=is_modified)
         self._note_mended(key_id, mended)
         await self._end_hold_if_agreed()
         if self.last_pass is not None:
             self._on_pass(self.last_pass)
         return is_so
 
+    def _check_seen(self, key_id: KeyId, outcome: Outcome, compared: Compared) -> None:
+        """Refuse to take something for mended that only could not be looked at.
+
+        Raises KeyFailedError. A key without a guest, or whose window is over, is another matter.
+        """
+        record = self._ledger.records.get(key_id)
+        if record is None or outcome not in IN_DETAILS or not self._is_in_force(key_id):
+            return
+        is_gone = Outcome.MISSING_AT_SALTO in compared.outcomes_of(key_id)
+        if is_gone or record.window.is_over(self._clock()):
+            return
+        if not compared.tells(key_id, {outcome}):
+            raise KeyFailedError(KeyProblem.NOT_READ_BACK, "key")
+
     async def _end_hold_if_agreed(self) -> None:
-        """Go on by itself where the last comparison, or what was mended since, allows it."""
+        """Go on by itself where the last comparison, or what was mended since, allows it.
+
+        Keys with an open step are not compared. What an old ledger says was begun is long over, so
+        with such a step a person has to say that it may be done.
+        """
+        hold, intents = self._ledger.hold, self._ledger.intents.values()
+        if (
+            hold is not None
+            and hold.reason is ReadOnly.RESTORED_BACKUP
+            and not all(_was_asked_for(intent, hold) for intent in intents)
+        ):
+            return
         if (last := self.last_pass) is not None:
             await self._holds.end_if_agreed(last.discrepancies, at=last.at, deep=last.deep)
 
@@ -1119,8 +1254,8 @@ class KeyManager:
                 await self._adopt(outcome, key_id, compared, by)
             case Fix.FORGET:
                 await self._steps.forget(self._live(key_id), by)
-                for waiting in (self._failures, self._not_before, self._late):
-                    waiting.pop(key_id, None)
+                self._wait_no_more(key_id)
+                self._late.pop(key_id, None)
 
     def _is_in_force(self, key_id: KeyId) -> bool:
         """Tell whether a key is in the ledger and was not taken back."""
@@ -1298,7 +1433,13 @@ class KeyManager:
         return task.result()
 
     def _run(self, name: str, work: Coroutine[Any, Any, object]) -> None:
-        """Do work in the background; what it fails with is kept or tried again elsewhere."""
+        """Do work in the background, unless the manager is at its end.
+
+        What it fails with is kept or tried again elsewhere.
+        """
+        if self._closed:
+            work.close()
+            return
 
         async def quietly() -> None:
             try:
@@ -1338,6 +1479,18 @@ def _intent(kind: IntentKind, record: KeyRecord, by: By, now: datetime) -> Inten
 def _was_asked_for(intent: Intent, hold: Hold) -> bool:
     """Tell whether a person has asked for something since nothing is done by itself."""
     return bool(intent.who) and intent.started_at >= hold.since
+
+
+def _is_all_told(key_id: KeyId, compared: Compared, before: Collection[Outcome] | None) -> bool:
+    """Tell whether a look at a key would have shown what was found about it `before`.
+
+    After a start nobody knows what that was. Where Salto never shows all of a key, what it does
+    show has to do.
+    """
+    record = compared.recorded.get(key_id)
+    if not before and record is not None and KeyWarning.NOT_OBSERVABLE not in record.warnings:
+        before = IN_DETAILS
+    return compared.tells(key_id, before or ())
 
 
 def _doubtful(last: Pass | None) -> frozenset[KeyId]:
