@@ -260,7 +260,7 @@ async def _give_keys(house: _House, lock_ids: Sequence[str]) -> None:
         wanted[key.doors].append(key)
 
     things = [
-        {kind: str(uuid4()) for kind in ("user", "person", "group")} | {"lock": lock_id}
+        {kind: str(uuid4()) for kind in ("user", "person", "group", "schedule")} | {"lock": lock_id}
         for lock_id in lock_ids
         for _ in range(STAYS)
     ]
