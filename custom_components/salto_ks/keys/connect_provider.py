@@ -5,13 +5,14 @@ step leaves behind can be found and belongs to somebody. The steps themselves ar
 beside this one: guests, groups, PINs, and reading back.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from ..api.access import AccessApi
-from ..api.access_models import SiteUser
+from ..api.access_models import AccessGroup, SiteUser
 from ..api.client import SaltoKsClient
 from ..api.exceptions import SaltoKsError
 from ..api.models import SiteId, SiteUserId
@@ -191,18 +192,8 @@ class ConnectProvider:
         with finals_named():
             users = await self._write.read(self._access.users)
             groups = await offered(self._write, self._access.groups)
-        guests = [_observed(user, key_id) for user in users if (key_id := marked(user.alias))]
-        return Observation(
-            guests=tuple(guests),
-            groups=None
-            if isinstance(groups, Unread)
-            else tuple(
-                ObservedGroup(key_id=key_id, id=GroupId(group.id), name=group.name)
-                for group in groups
-                if (key_id := marked(group.name)) is not None
-            ),
-            unmanaged=len(users) - len(guests),
-        )
+        # Ten thousand of each take longer than the event loop may be held up.
+        return await asyncio.to_thread(_observation, users, groups)
 
     async def observe_deep(self, record: KeyRecord) -> ObservedDetails | None:
         """Read a key part by part: two requests, and three for each group."""
@@ -387,6 +378,24 @@ def _seats_free(used: int | None, total: int | None) -> int | None:
 def _start(record: KeyRecord) -> KeyRecord:
     """Return where a move begins: of the warnings only the one about the guest's end still holds."""
     return replace(record, warnings=record.warnings & {KeyWarning.EXPIRY_NOT_MOVED})
+
+
+def _observation(
+    users: Collection[SiteUser], groups: Iterable[AccessGroup] | Unread
+) -> Observation:
+    """Find what is ours among what there is at the site."""
+    guests = [_observed(user, key_id) for user in users if (key_id := marked(user.alias))]
+    return Observation(
+        guests=tuple(guests),
+        groups=None
+        if isinstance(groups, Unread)
+        else tuple(
+            ObservedGroup(key_id=key_id, id=GroupId(group.id), name=group.name)
+            for group in groups
+            if (key_id := marked(group.name)) is not None
+        ),
+        unmanaged=len(users) - len(guests),
+    )
 
 
 def _observed(user: SiteUser, key_id: KeyId) -> ObservedGuest:
