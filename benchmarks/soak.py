@@ -34,7 +34,7 @@ from custom_components.salto_ks.domain.key_requests import (
     KeyRefusedError,
     KeyRequest,
 )
-from custom_components.salto_ks.domain.keys import KeyRecord, KeyStatus, Strategy
+from custom_components.salto_ks.domain.keys import KeyProblem, KeyRecord, KeyStatus, Strategy
 from custom_components.salto_ks.domain.windows import AccessWindow
 from custom_components.salto_ks.keys.manager import HandedOut, KeyGivenUpError, KeyPendingError
 from custom_components.salto_ks.keys.news import NewsKind
@@ -425,6 +425,8 @@ class Soak:
 
     async def _check_at_the_door(self, record: KeyRecord) -> None:
         """Hold a PIN to open the key's doors in its window, and no others and never else."""
+        if record.status is KeyStatus.SUSPENDED and KeyProblem.PIN_LOST in record.errors:
+            return
         key = await self.office.manager.reveal(record.key_id, SOMEBODY)
         if key.keypad_pin is None:
             raise SoakError(f"{record.key_id} has no PIN")

@@ -576,6 +576,26 @@ async def test_a_pin_that_is_lost(office: Office) -> None:
     assert office.edges(new) == INSIDE_ONLY
 
 
+async def test_a_pin_that_is_lost_before_it_is_tried_again(office: Office) -> None:
+    """The PIN that was there before may be dead, so it is not given away as the one that counts."""
+    key = await office.issue()
+    broken(office, "PUT", "/pin", status=502, commit=True)
+    assert isinstance(await outcome_of(rotate(office, key)), KeyPendingError)
+    assert office.edges(key) == (False,) * 4
+    mended(office)
+    broken(office, "PUT", "/pin", status=403, body=NO_RIGHT)
+    await office.passes(2 * MINUTE)
+    assert office.ledger.intents == {}
+    assert office.told(key)[-1] == "key_failed pin_lost"
+    assert office.record(key).errors == {KeyProblem.PIN_LOST}
+    mended(office)
+    err = await outcome_of(office.manager.reveal(key.record.key_id, RECEPTION))
+    assert refused(err) is KeyRefusal.PIN_NOT_THERE
+    new = await office.manager.rotate(key.record.key_id, RECEPTION)
+    assert office.edges(new) == INSIDE_ONLY
+    assert office.record(key).errors == frozenset()
+
+
 async def test_a_refused_removal_is_tried_hourly(office: Office) -> None:
     """A window that is over and a removal that Salto refuses: told, and tried again each hour."""
     key = await office.issue()

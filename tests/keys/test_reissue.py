@@ -83,6 +83,79 @@ async def test_an_interrupted_one_leaves_the_old_key(office: Office, route: str)
     await office.assert_agreed()
 
 
+@pytest.mark.parametrize("shown", [0.0, 10.0])
+async def test_one_that_is_refused_once_the_old_key_is_gone(
+    hass: HomeAssistant, socket_enabled: None, shown: float
+) -> None:
+    """A key whose old guest went before the answer was lost has failed, and is not called set.
+
+    That guest may be shown for some seconds after it went (MEAS).
+    """
+    async with office_of(hass, Quirks.instant(detail_lag_s=shown)) as office:
+        key = await office.issue(booking="b1")
+        gone = Fault(method="DELETE", route="/users/{user}", status=503, commit=True, count=None)
+        office.desk.sim.faults.add(gone)
+        pending = await outcome_of(office.manager.reissue(key.record.key_id, RECEPTION))
+        assert isinstance(pending, KeyPendingError)
+        assert office.edges(key) == NEVER
+        office.desk.sim.faults.clear()
+        office.desk.sim.faults.add(
+            Fault(method="POST", route="/guests", status=400, body=REFUSAL, count=1)
+        )
+        refused = await outcome_of(office.manager.reveal(key.record.key_id, RECEPTION))
+        assert isinstance(refused, KeyFailedError)
+        assert office.told(key)[-1] == "key_failed refused"
+        assert office.record(key).status is KeyStatus.REMOVING
+        await office.passes(2 * MINUTE)
+        assert office.record(key).errors == {KeyProblem.REFUSED}
+        await office.passes(UNSEEN_FOR + MINUTE)
+        assert office.record(key).status is KeyStatus.REVOKED
+        await office.assert_agreed()
+        again = await office.issue(booking="b1")
+        assert again.record.key_id != key.record.key_id
+        assert office.edges(again) == INSIDE_ONLY
+
+
+async def test_one_of_which_nobody_can_tell_how_far_it_came(office: Office) -> None:
+    """Where Salto shows nothing any more of the key, it is unknown."""
+    key = await office.issue(booking="b1")
+    office.desk.sim.faults.add(Fault(method="POST", route="/guests", status=503, count=None))
+    await outcome_of(office.manager.reissue(key.record.key_id, RECEPTION))
+    office.desk.sim.faults.clear()
+    office.desk.sim.faults.add(
+        Fault(method="GET", route="/users", status=403, body=NO_RIGHT, count=None)
+    )
+    refused = await outcome_of(office.manager.reveal(key.record.key_id, RECEPTION))
+    assert isinstance(refused, KeyFailedError)
+    assert office.record(key).status is KeyStatus.UNKNOWN
+    assert office.record(key).errors == {KeyProblem.FORBIDDEN}
+    office.desk.sim.faults.clear()
+    new = await office.manager.reissue(key.record.key_id, RECEPTION)
+    assert (office.edges(new), office.edges(key)) == (INSIDE_ONLY, NEVER)
+    await office.assert_agreed()
+
+
+async def test_what_a_refused_one_has_left_goes_in_minutes(office: Office) -> None:
+    """A guest that a lost answer has left is not there until the next comparison."""
+    key = await office.issue(booking="b1")
+    sim = office.desk.sim
+    sim.faults.add(Fault(method="POST", route="/guests", status=503, commit=True, count=None))
+    sim.faults.add(Fault(method="DELETE", route="/users/{user}", status=503, count=None))
+    await outcome_of(office.manager.reissue(key.record.key_id, RECEPTION))
+    sim.faults.clear()
+    sim.faults.add(Fault(method="DELETE", route="/users/{user}", status=403, body=NO_RIGHT))
+    refused = await outcome_of(office.manager.reveal(key.record.key_id, RECEPTION))
+    assert isinstance(refused, KeyFailedError)
+    sim.faults.clear()
+    record = office.record(key)
+    assert (record.status, record.errors) == (KeyStatus.SET, {KeyProblem.FORBIDDEN})
+    assert office.edges(key) == INSIDE_ONLY
+    assert len(office.desk.guests(record)) > 1
+    await office.passes(UNSEEN_FOR + MINUTE)
+    assert [guest.id for guest in office.desk.guests(record)] == [record.guest.id]
+    assert office.passes_made == []
+
+
 async def test_groups_side_by_side_have_names_of_their_own(office: Office) -> None:
     """Whoever looks at Salto, or Salto itself, can tell an old group from the new one."""
     key = await office.issue(booking="b1")

@@ -34,6 +34,9 @@ from .writer import LONG_AGO, Writer, is_final
 CUSTOM_PIN: Final = "custom_pin"
 """Feature of the subscription with which PINs can be chosen (MEAS)."""
 
+SHOWN_AFTER_REMOVAL: Final = 15.0
+"""Seconds after which a guest that was removed is shown no more; about 10 were seen (MEAS)."""
+
 
 class ConnectProvider:
     """Issues and takes back keys at one site."""
@@ -215,6 +218,17 @@ class ConnectProvider:
                 return True
             raise
         return False
+
+    async def is_whole(self, record: KeyRecord) -> bool:
+        """Ask for the guest by its id, twice, and look for the groups in their list."""
+        guest = record.guest
+        if guest is None or await self.is_gone(guest.id):
+            return False
+        await self._write.pause(SHOWN_AFTER_REMOVAL)
+        if await self.is_gone(guest.id):
+            return False
+        listed = (await self.observe()).groups
+        return listed is None or {one.id for one in record.groups} <= {one.id for one in listed}
 
     async def set_membership(self, record: KeyRecord, *, member: bool) -> KeyRecord:
         """Have the guest join or leave the key's groups; may be repeated.

@@ -94,7 +94,7 @@ class KeySteps:
             case IntentKind.RESUME:
                 step = self._resume(intent)
             case IntentKind.ROTATE:
-                step = self._rotate(intent)
+                step = self._rotate(intent, again=again)
         return await step
 
     async def give_up(self, intent: Intent, problem: KeyProblem) -> Intent:
@@ -220,17 +220,21 @@ class KeySteps:
         """Issue a key.
 
         What there is of it from before goes: after the new one is there, so that a refusal leaves
-        the old one in force, or first where another seat is not known to be free. What an
-        interrupted attempt has left goes before, as it may have the seat.
+        the old one in force, or first where another seat is not known to be free, or where an
+        interrupted attempt has come so far that the old one is not whole any more. What that
+        attempt has left goes before, as it may have the seat.
         """
         before = self._ledger.records.get(intent.key_id)
+        is_whole = before is not None and not again
         try:
             if again and before is not None:
+                is_whole = await self._provider.is_whole(before)
                 await self._provider.remove_spares(before)
-            is_beside = before is not None and await self._has_room()
+            is_beside = is_whole and await self._has_room()
         except KeyFailedError as err:
             if before is not None:
-                await self._note_failure(intent, before, err)
+                after = before if is_whole else replace(before, status=KeyStatus.UNKNOWN)
+                await self._note_failure(intent, after, err)
             raise
         is_anew = not is_beside and (again or before is not None)
         try:
@@ -356,7 +360,8 @@ class KeySteps:
             if again:
                 await self._provider.remove_spares(moved)
         except KeyFailedError as err:
-            await self._note_failure(intent, await self._went_back(before, wanted), err)
+            back = await self._undone(before, self._back(before, wanted, again=again))
+            await self._note_failure(intent, back, err)
             raise
         status = KeyStatus.SUSPENDED if before.status is KeyStatus.SUSPENDED else KeyStatus.SET
         changed = self._as_of_now(moved, status=status, errors=before.errors & _STAYING)
@@ -398,8 +403,8 @@ class KeySteps:
         self._tell(KeyNews(kind=NewsKind.CHANGED, record=adopted, change=KeyChangeKind.ADOPTED))
         return adopted
 
-    async def _went_back(self, before: KeyRecord, wanted: KeyRecord) -> KeyRecord:
-        """Undo what a refused change has changed."""
+    async def _back(self, before: KeyRecord, wanted: KeyRecord, *, again: bool) -> KeyRecord:
+        """Undo what a refused change has changed, and what an interrupted one has left."""
         doors = self._provider.zones(wanted.doors)
         halfway = replace(
             wanted,
@@ -408,7 +413,10 @@ class KeySteps:
                 replace(group, doors=doors.get(group.zone, group.doors)) for group in before.groups
             ),
         )
-        return await self._undone(before, self._provider.change(halfway, before))
+        back = await self._provider.change(halfway, before)
+        if again:
+            await self._provider.remove_spares(back)
+        return back
 
     async def _undone(self, before: KeyRecord, undo: Awaitable[KeyRecord]) -> KeyRecord:
         """Return a key as it was before a refused step; one of which that fails is unknown to us."""
@@ -450,8 +458,11 @@ class KeySteps:
         await self._finish(intent, resumed, NewsKind.CHANGED, change=KeyChangeKind.RESUMED)
         return Done(record=resumed)
 
-    async def _rotate(self, intent: Intent) -> Done:
-        """Replace a key's PIN. One that nobody has seen, because of a crash, is replaced again."""
+    async def _rotate(self, intent: Intent, *, again: bool) -> Done:
+        """Replace a key's PIN. One that nobody has seen, because of a crash, is replaced again.
+
+        Where that is refused, nobody knows which PIN counts: the one before may be dead.
+        """
         before = self._ledger.records[intent.key_id]
         try:
             async with self._choosing(before) as choose:
@@ -464,10 +475,12 @@ class KeySteps:
                 )
                 await self._finish(intent, rotated, NewsKind.CHANGED, change=KeyChangeKind.PIN)
         except KeyFailedError as err:
-            lost = err.problem is KeyProblem.PIN_LOST
-            after = replace(before, sealed_pin=None) if lost else before
-            await self._note_failure(intent, after, err)
-            raise
+            if not again and err.problem is not KeyProblem.PIN_LOST:
+                await self._note_failure(intent, before, err)
+                raise
+            lost = KeyFailedError(KeyProblem.PIN_LOST, err.detail)
+            await self._note_failure(intent, replace(before, sealed_pin=None), lost)
+            raise lost from err
         return Done(record=rotated, keypad_pin=keypad_pin)
 
     async def _note_failure(

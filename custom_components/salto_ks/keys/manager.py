@@ -502,7 +502,8 @@ class KeyManager:
         for key_id in intents.keys() - self._ledger.unwritten:
             if hold is not None and not _was_asked_for(intents[key_id], hold):
                 continue
-            if self._is_due(key_id, now) and not self._is_unreadable(key_id):
+            is_free = not self._is_locked(key_id) and not self._is_unreadable(key_id)
+            if is_free and self._is_time_for(key_id, now):
                 yield key_id, partial(self._take_up, key_id)
         if hold is not None:
             return
@@ -512,11 +513,11 @@ class KeyManager:
             chore = self._chore(record, now, facts)
             if (chore is None and key_id not in late) or key_id in intents:
                 continue
-            if not self._is_due(key_id, now):
+            if self._is_locked(key_id):
                 continue
-            if chore is not None:
+            if chore is not None and self._is_time_for(key_id, now):
                 yield key_id, partial(self._do, chore, key_id)
-            else:
+            elif key_id in late:
                 yield key_id, partial(self._look_for_spares, key_id)
 
     def _begin(self, due: Iterable[_Due]) -> None:
@@ -825,9 +826,11 @@ class KeyManager:
         key_id = intent.key_id
         try:
             done = await self._steps.carry_out(intent, again=again)
-        except KeyFailedError:
+        except KeyFailedError as err:
             self._failures.pop(key_id, None)
             self._not_before.pop(key_id, None)
+            if (again or err.leftovers) and self._is_known_to_work(key_id):
+                self._late[key_id] = self._clock() + UNSEEN_FOR
             if self._is_to_be_tried_again(intent):
                 doubted = self._ledger.intents.get(key_id) == intent and (
                     intent.kind is IntentKind.ISSUE
@@ -849,12 +852,12 @@ class KeyManager:
         """Tell whether what Salto has refused for good has to be done all the same, later.
 
         So has a removal, be it one that was refused before something else was; what is still open;
-        and a new guest for a key whose old one is in force.
+        and a new guest for a key whose old one is in force. What is removed instead begins at once.
         """
         record = self._ledger.records.get(intent.key_id)
-        is_open = self._ledger.intents.get(intent.key_id) == intent
-        if is_open or intent.kind is IntentKind.REVOKE:
-            return True
+        left = self._ledger.intents.get(intent.key_id)
+        if left is not None or intent.kind is IntentKind.REVOKE:
+            return left in {None, intent}
         if record is None or not record.is_live:
             return False
         return intent.kind is IntentKind.ISSUE or KeyWarning.NOT_REMOVED in record.warnings
@@ -1262,6 +1265,14 @@ class KeyManager:
         record = self._ledger.records.get(key_id)
         return record is not None and record.is_live and record.status is not KeyStatus.REMOVING
 
+    def _is_known_to_work(self, key_id: KeyId) -> bool:
+        """Tell whether a key is in force, and what it needs for that is in the ledger.
+
+        Of one that is unknown, what is not in the ledger may be what works.
+        """
+        record = self._ledger.records.get(key_id)
+        return record is not None and record.status in {KeyStatus.SET, KeyStatus.SUSPENDED}
+
     async def _remove_what_is_not_ours(self, key_id: KeyId, by: By) -> None:
         """Remove what carries a key's marker beside its record; of a key that is over, all."""
         record = self._ledger.records.get(key_id)
@@ -1406,10 +1417,14 @@ class KeyManager:
 
     # Tasks
 
-    def _is_due(self, key_id: KeyId, now: datetime) -> bool:
-        """Tell whether nothing is being done to a key, and it does not wait for its time."""
+    def _is_locked(self, key_id: KeyId) -> bool:
+        """Tell whether something is being done to a key."""
         lock = self._keys.get(key_id)
-        return (lock is None or not lock.locked()) and self._not_before.get(key_id, now) <= now
+        return lock is not None and lock.locked()
+
+    def _is_time_for(self, key_id: KeyId, now: datetime) -> bool:
+        """Tell whether what is to be done to a key does not have to wait."""
+        return self._not_before.get(key_id, now) <= now
 
     def _lock(self, key_id: KeyId) -> asyncio.Lock:
         """Return what lets one thing at a time be done to a key."""

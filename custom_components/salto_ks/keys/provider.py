@@ -141,6 +141,9 @@ class KeyProvider(Protocol):
     async def is_gone(self, guest_id: GuestId) -> bool:
         """Tell whether the key system says that it has no such guest."""
 
+    async def is_whole(self, record: KeyRecord) -> bool:
+        """Tell whether the guest and all groups of a key are there, be they removed just now."""
+
     async def set_membership(self, record: KeyRecord, *, member: bool) -> KeyRecord:
         """Have the guest join or leave the key's groups."""
 
