@@ -216,8 +216,11 @@ def test_booking_with_a_key(status: str | None, done: Told, begun: bool) -> None
 @pytest.mark.parametrize("status", THERE)
 def test_key_that_is_there(status: KeyStatus) -> None:
     """It is not issued twice, however it stands."""
-    done = [("resume", KEY, "seat_due")] if status is KeyStatus.SUSPENDED else []
-    assert world_of(a_record(status=status)).told() == done
+    done = {
+        KeyStatus.SUSPENDED: [("resume", KEY, "seat_due")],
+        KeyStatus.UNKNOWN: [("change", KEY, "booking_confirmed")],
+    }
+    assert world_of(a_record(status=status)).told() == done.get(status, [])
 
 
 @pytest.mark.parametrize("status", ["removing", "revoked"])
@@ -384,7 +387,6 @@ def test_seat_of_a_guest_who_comes_earlier() -> None:
         ("set", WORTH_SUSPENDING, False),
         ("set", WORTH_SUSPENDING + SECOND, True),
         ("setting", DAY, False),
-        ("unknown", DAY, False),
     ],
 )
 def test_seat_that_is_given_back(status: str, wait: timedelta, suspends: bool) -> None:
@@ -428,6 +430,14 @@ def test_key_whose_removal_by_a_person_was_refused() -> None:
     assert world.told() == []
     world.by_hand = ()
     assert world.told() == [("change", KEY, "stay_changed")]
+
+
+def test_key_of_which_nobody_knows_all() -> None:
+    """It is put right for a guest who is expected, and taken from one who may not come in."""
+    unknown = a_record(status=KeyStatus.UNKNOWN)
+    assert world_of(unknown).told() == [("change", KEY, "booking_confirmed")]
+    pending = [a_booking(status=BookingStatus.PENDING)]
+    assert world_of(unknown, bookings=pending).told() == [("revoke", KEY, "booking_pending")]
 
 
 def not_removed(number: int = 7, **changes: Any) -> KeyRecord:
@@ -984,6 +994,9 @@ def test_key_is_taken_for_a_reason(world: World) -> None:
                 assert action.reason == f"booking_{status}"
             case KeyReason.NOT_WANTED | KeyReason.SECOND_KEY:
                 assert status in EXPECTED
+            case KeyReason.BOOKING_PENDING:
+                assert status is BookingStatus.PENDING
+                assert record.status is KeyStatus.UNKNOWN
             case _:
                 pytest.fail(f"taken back for {action.reason}")
 

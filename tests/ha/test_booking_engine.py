@@ -617,6 +617,50 @@ async def test_key_that_is_being_made_is_shown_at_once(
     assert state_of(hass, key) == "set"
 
 
+@pytest.mark.parametrize("status", ["confirmed", "pending"])
+async def test_key_of_which_nobody_knows_all(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    entry: ENTRY,
+    status: str,
+) -> None:
+    """It is put right for a guest who is expected, and taken from one who is not; once."""
+    await add_unit(hass, sim, entry)
+    async with passing(freezer):
+        await tell(hass, entry, "R1", starts_at=START, ends_at=END)
+    before = await only_key(hass, entry)
+    sim.faults.add(
+        Fault(
+            method="PATCH",
+            route="/time_schedules",
+            status=400,
+            body={"ErrorCode": "1101"},
+            count=None,
+        )
+    )
+    async with passing(freezer):
+        with pytest.raises(HomeAssistantError):
+            await ask(hass, entry, "change_key", key_id=before["key_id"], ends_at=END + HOUR)
+    assert (await only_key(hass, entry))["status"] == "unknown"
+    sim.faults.clear()
+    async with passing(freezer):
+        await tell(hass, entry, "R1", starts_at=START, ends_at=END, status=status)
+    await minutes_pass(hass, freezer, 8)
+    kept = await keys(hass, entry)
+    if status == "pending":
+        assert kept == []
+        assert guests(sim) == groups(sim) == []
+    else:
+        assert [(key["key_id"], key["status"], key["errors"]) for key in kept] == [
+            (before["key_id"], "set", [])
+        ]
+        assert edges(sim, before) == INSIDE_ONLY
+    done = [action for action, _ in await reasons(hass, entry)]
+    await minutes_pass(hass, freezer, 30)
+    assert [action for action, _ in await reasons(hass, entry)] == done
+
+
 async def test_suddenly_empty(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,

@@ -759,6 +759,25 @@ async def test_a_refused_removal_whose_booking_comes_back(office: Office) -> Non
     assert office.edges(key) == INSIDE_ONLY
 
 
+async def test_a_suspended_key_whose_refused_removal_is_taken_back(office: Office) -> None:
+    """It gets its seat back with all else that is gone of it, and keeps its PIN."""
+    key = await office.issue(booking="b1", lasts=2 * DAY)
+    await suspend(office, key)
+    broken(office, "DELETE", "/users", status=403, body=NO_RIGHT)
+    revoked = office.manager.revoke(key.record.key_id, BY_ITSELF)
+    assert isinstance(await outcome_of(revoked), KeyFailedError)
+    mended(office)
+    later = KeyChange(ends_at=key.record.window.ends_at + HOUR)
+    record = await office.manager.change(key.record.key_id, later, BY_ITSELF)
+    assert (record.status, record.errors, record.warnings) == (
+        KeyStatus.SET,
+        frozenset(),
+        frozenset(),
+    )
+    assert office.edges(key) == INSIDE_ONLY
+    await office.assert_agreed()
+
+
 async def test_a_refused_removal_that_is_thought_better_of(office: Office) -> None:
     """A key that somebody makes anew after its removal was refused is kept."""
     key = await office.issue(lasts=2 * DAY)

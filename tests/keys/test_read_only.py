@@ -469,11 +469,12 @@ async def test_salto_does_not_answer_while_it_is_listed(
     hass: HomeAssistant, socket_enabled: None
 ) -> None:
     """A listing without an end, and no other answer either: nothing is begun."""
-    gate = asyncio.Event()
+    gate, is_asked = asyncio.Event(), asyncio.Event()
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method == "GET" and request.path.endswith("/access_groups"):
+            is_asked.set()
             await gate.wait()
         return await handler(request)
 
@@ -482,8 +483,9 @@ async def test_salto_does_not_answer_while_it_is_listed(
         gate.set()
         key = await over_at_the_start(office)
         gate.clear()
+        is_asked.clear()
         await office.manager.tick()
-        await until(lambda: office.desk.sim.journal.count("GET", "/users"))
+        await is_asked.wait()
         office.desk.sim.faults.add(Fault(**DOWN))
         with time_ahead(by=FIRST_LOOK_PATIENCE):
             await until(lambda: len(office.tasks) == 1)

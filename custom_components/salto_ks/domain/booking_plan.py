@@ -417,11 +417,14 @@ class _Case:
     def _of_unwanted(self, record: KeyRecord) -> Iterator[_Step]:
         """Find what is to be done to the key of a booking that wants none.
 
-        One that is not confirmed any more may be again, so its key keeps the PIN.
+        One that is not confirmed any more may be again, so its key keeps the PIN. A key of which
+        nobody knows all is no key to keep, and one that is suspended is as unknown as before.
         """
         status = self.statuses.get((record.booking_id, record.unit_id))
         if status is not BookingStatus.PENDING:
             yield _revoke(record, _ENDINGS[status], self.now)
+        elif record.status is KeyStatus.UNKNOWN:
+            yield _revoke(record, KeyReason.BOOKING_PENDING, self.now)
         elif record.status is not KeyStatus.SUSPENDED and self._may_try(
             record, self._told_failures()
         ):
@@ -439,7 +442,7 @@ class _Case:
 def _difference(key: DesiredKey, record: KeyRecord) -> KeyReason | None:
     """Return why a key has to be made as it is wanted; None where it is so.
 
-    One whose removal was refused halfway is not, however it is written down.
+    One of which nobody knows all is not, however it is written down.
     """
     if record.unit_id != key.unit_id:
         return KeyReason.UNIT_CHANGED
@@ -447,4 +450,4 @@ def _difference(key: DesiredKey, record: KeyRecord) -> KeyReason | None:
         return KeyReason.STAY_CHANGED
     if record.doors != key.doors:
         return KeyReason.DOORS_CHANGED
-    return KeyReason.BOOKING_CONFIRMED if _is_refused(record) else None
+    return KeyReason.BOOKING_CONFIRMED if record.status is KeyStatus.UNKNOWN else None

@@ -353,10 +353,15 @@ class KeySteps:
         return Done(record=gone)
 
     async def _change(self, intent: Intent, *, again: bool) -> Done:
-        """Move window and doors of a key; its PIN stays."""
+        """Move window and doors of a key; its PIN stays.
+
+        One of which nobody knows all, seat and groups among it, is brought to its record first.
+        """
         before, wanted = self._ledger.records[intent.key_id], intent.record
         try:
-            moved = await self._provider.change(before, wanted)
+            is_unknown = before.status is KeyStatus.UNKNOWN
+            start = await self._provider.restore(before) if is_unknown else before
+            moved = await self._provider.change(start, wanted)
             if again:
                 await self._provider.remove_spares(moved)
         except KeyFailedError as err:
