@@ -6,6 +6,7 @@ from enum import StrEnum
 import inspect
 import json
 from pathlib import Path
+import re
 from typing import Any, get_type_hints
 
 from homeassistant.config_entries import ConfigFlow
@@ -1067,3 +1068,10 @@ def test_languages_say_the_same(language: Path) -> None:
     for path, text in mine.items():
         assert text.strip() == text != "", path
         assert placeholders(text) == placeholders(original[path]), path
+
+
+def test_french_points_stay_with_their_words() -> None:
+    """What French sets a space before or after does not begin or end a line alone."""
+    texts = leaves(json.loads((TRANSLATIONS / "fr.json").read_text("utf-8")))
+    torn = [path for path, text in texts.items() if re.search(r"\S [:;!?»]|« \S", text)]
+    assert torn == []
