@@ -48,8 +48,8 @@ from tests.keys.offices import INSIDE_ONLY, Office
 MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
 SOMEBODY: Final = By(who="soak")
-STORM: Final = 10.0
-"""Seconds of real time in which things go wrong, before all is well for a while."""
+STORM: Final = 600
+"""Turns in which things go wrong, before all is well for a while: about ten seconds."""
 AT_ONCE: Final = 8
 """How many people ask at the same time."""
 
@@ -343,10 +343,9 @@ class Soak:
 
     # The days
 
-    async def storm(self, seconds: float) -> None:
-        """Have everything at once for so long in real time."""
-        until = monotonic() + seconds
-        while monotonic() < until:
+    async def storm(self, turns: int) -> None:
+        """Have everything at once, for as many turns."""
+        for _ in range(turns):
             for _ in range(self.luck.randint(0, 3)):
                 if len(self._asking) < AT_ONCE:
                     self.ask()
@@ -496,8 +495,11 @@ async def _office(folder: Path, luck: random.Random, figures: Figures) -> AsyncI
         await hass.async_stop(force=True)
 
 
-async def soak(folder: Path, minutes: float, seed: int, *, storm: float = STORM) -> Figures:
-    """Do it for so long; return what has happened. Raises SoakError or AssertionError."""
+async def soak(folder: Path, minutes: float, seed: int, *, storm: int = STORM) -> Figures:
+    """Do it for so long, and one day at least; return what has happened.
+
+    Raises SoakError or AssertionError.
+    """
     luck, figures, errors = random.Random(seed), Figures(), Errors()  # noqa: S311 - repeatable
     until = monotonic() + 60 * minutes
     logging.getLogger().addHandler(errors)
@@ -507,7 +509,7 @@ async def soak(folder: Path, minutes: float, seed: int, *, storm: float = STORM)
             days, began = Soak(office, luck, figures), office.desk.sim.clock.now()
             try:
                 while figures.checks == 0 or monotonic() < until:
-                    await days.storm(min(storm, max(1.0, until - monotonic())))
+                    await days.storm(storm)
                     await days.calm()
                     errors.check()
             except Exception as err:
