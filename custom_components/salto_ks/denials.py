@@ -23,7 +23,8 @@ from .domain.access_events import (
 from .domain.ids import PersonId
 
 MOST_AT_DOORS: Final = 5000
-"""How many pairs of a person and a door are remembered; those heard of longest ago go first."""
+"""How many pairs of a person and a door are remembered, and how many doors; those heard of longest
+ago go first."""
 
 _TELLING: Final = OPENINGS | {DoorEventType.ACCESS_DENIED}
 _DENIALS: Final[HassKey[dict[SiteId, Denials]]] = HassKey(f"{DOMAIN}_denials")
@@ -59,8 +60,8 @@ class Denials:
                 _keep(self._doors, event.lock_id, last)
                 if event.person_id is not None:
                     _keep(self._people, (PersonId(event.person_id), event.lock_id), last)
-        while len(self._people) > MOST_AT_DOORS:
-            del self._people[next(iter(self._people))]
+        _forget_oldest(self._doors)
+        _forget_oldest(self._people)
 
     def at_door(self, lock_id: LockId) -> LastAccess | None:
         """Return the refusal that is the last thing a door has told; None for anything else."""
@@ -103,3 +104,9 @@ def _keep[K](known: dict[K, LastAccess], about: K, last: LastAccess) -> None:
     if before is None or before.at <= last.at:
         known.pop(about, None)
         known[about] = last
+
+
+def _forget_oldest[K](known: dict[K, LastAccess]) -> None:
+    """Keep no more than `MOST_AT_DOORS`, however many a door log names."""
+    while len(known) > MOST_AT_DOORS:
+        del known[next(iter(known))]

@@ -70,6 +70,7 @@ MEMBER = SiteUser(
     use_pin=True,
     blocked=False,
     expires_at=None,
+    is_guest=False,
 )
 
 type Call = Callable[[AccessApi], Awaitable[object]]

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from custom_components.salto_ks.api import SaltoKsClient
+from custom_components.salto_ks.api.access_models import SiteUser
 from custom_components.salto_ks.api.caller import MAX_LIST
 from custom_components.salto_ks.api.exceptions import (
     SaltoKsConnectionError,
@@ -201,3 +202,18 @@ async def test_endless_refusal(client: SaltoKsClient, vendor: Vendor, filler: st
         with pytest.raises(SaltoKsResponseError) as caught:
             await client.command_lock(SITE, LOCK, LockCommand.OPEN, otp="ABCDEF")
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(("roles", "is_guest"), [
+    ([{"code": "site_guest"}], True),
+    ([{"code": "site_guest"}, {"code": "site_user"}], True),
+    ([], True),
+    (None, True),
+    ([{"code": "site_admin"}], False),
+    ([{"code": ["site_guest"]}], False),
+    ([{}], False),
+])  # fmt: skip
+def test_who_is_a_guest(roles: Any, is_guest: bool) -> None:
+    """A name makes no guest of anybody: the role does, and a new guest may have none yet."""
+    data = {"id": LOCK, "user": {"id": LOCK}, "alias": "ha-abcd-1", "roles": roles}
+    assert SiteUser.from_api(data).is_guest is is_guest

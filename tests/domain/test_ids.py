@@ -8,6 +8,7 @@ from custom_components.salto_ks.domain.ids import (
     KeyId,
     group_name,
     instance_of,
+    is_group_name,
     key_id,
     marked,
     marker,
@@ -94,3 +95,22 @@ def test_number_without_measure() -> None:
     assert marked(f"ha-abcd-{'9' * 12}") == f"abcd-{'9' * 12}"
     assert marked(f"ha-abcd-{'9' * 13}") is None
     assert marked(f"ha-abcd-{'9' * 5000}") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("ha-ab12-7.1", True),
+        ("ha-ab12-7.1766000000", True),
+        ("ha-ab12-7", False),
+        ("ha-ab12-7.", False),
+        ("ha-ab12-7.x", False),
+        ("ha-ab12-7.1.2", False),
+        ("Cleaners ha-ab12-7.1", False),
+        ("ha-ab12-7.1 cleaners", False),
+        ("Cleaners", False),
+    ],
+)
+def test_names_of_groups(name: str, is_one: bool) -> None:
+    """A group that somebody has given a marker among other words was not made for a key."""
+    assert is_group_name(name) is is_one

@@ -34,9 +34,11 @@ from custom_components.salto_ks.domain.observed import (
 )
 from custom_components.salto_ks.domain.plan import (
     ABOUT_THE_SITE,
+    MOST_UNKNOWN,
     Finding,
     Outcome,
     Plan,
+    highest_number_of,
     plan,
     to_confirm,
     to_look_into,
@@ -404,13 +406,13 @@ def test_markers_written_by_hand() -> None:
     """A number in another spelling is unknown, one that no ledger reaches is not even ours."""
     by_hand = KeyId(f"{OURS}-07")
     endless = KeyId(f"{OURS}-{'9' * 5000}")
-    largest = key_id(OURS, 10**15 - 1)
-    observed = listing(
-        seen_guest(), seen_group(), *(seen_guest(key, key) for key in (endless, by_hand, largest))
-    )
+    largest, beyond = (key_id(OURS, 9 + MOST_UNKNOWN + more) for more in (0, 1))
+    by_others = (endless, by_hand, largest, beyond)
+    observed = listing(seen_guest(), seen_group(), *(seen_guest(key, key) for key in by_others))
     made = world_of(a_record(), observed=observed).plan()
     assert [finding.key_id for finding in made.findings] == [by_hand, largest]
-    assert (made.foreign, made.highest_number) == (1, 10**15 - 1)
+    assert (made.foreign, made.highest_number) == (2, number_of(largest))
+    assert highest_number_of(observed, OURS, 9) == number_of(largest)
     assert (
         replace(world_of(observed=observed), under_way={KEY}).plan().findings[0].key_id == largest
     )

@@ -112,7 +112,12 @@ def copy_group(sim: Simulator, key: Key) -> None:
 
 def add_key(sim: Simulator, key: Key) -> None:
     """Make a key for the gate, like another one, with a marker that we could have given."""
-    name = f"ha-{unknown_key(key)}"
+    add_key_of(sim, unknown_key(key), GATE, key)
+
+
+def add_key_of(sim: Simulator, key_id: str, door: str, like: Key) -> None:
+    """Make a key with the marker of this id for one door, at the times of another key."""
+    name = f"ha-{key_id}"
     user: Any = sim.add(
         "user", {"alias": f"Home Assistant {name}", "use_pin": True, "pin": STRANGE_PIN}
     )
@@ -120,11 +125,11 @@ def add_key(sim: Simulator, key: Key) -> None:
         "group",
         {
             "customer_reference": f"{name}.1",
-            "lock_ids": [lock_named(sim, GATE).id],
+            "lock_ids": [lock_named(sim, door).id],
             "user_ids": [user.user_id],
         },
     )
-    times = schedule_of(sim, key)
+    times = schedule_of(sim, like)
     assert times.start_date is not None
     assert times.end_date is not None
     sim.add(

@@ -11,8 +11,10 @@ from http import HTTPStatus
 import logging
 from pathlib import Path
 import re
+import shutil
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.auth.models import User
 from homeassistant.auth.permissions import PolicyPermissions
 from homeassistant.auth.permissions.const import CAT_ENTITIES, POLICY_CONTROL, POLICY_READ
@@ -25,21 +27,31 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from markdown_it import MarkdownIt
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    MockUser,
+    async_capture_events,
+)
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.salto_ks.domain.bookings import BookingStatus
+from custom_components.salto_ks.domain.fixes import Fix
+from custom_components.salto_ks.domain.ids import KeyId
+from custom_components.salto_ks.domain.key_requests import By
+from custom_components.salto_ks.domain.outcomes import Outcome
 from custom_components.salto_ks.keys.news import NewsKind
 from custom_components.salto_ks.wording import unmarked
-from simulator import Simulator
+from simulator import Fault, Simulator
 
-from .booking_helpers import only_key
+from .booking_helpers import bookings, keys, minutes_pass, only_key
 from .conftest import SetUp
 from .files import hass_config_dir, hass_storage
-from .keys import ask, guests
+from .keys import ask, guests, issue as issue_key, opens
+from .meddling import STRANGE_PIN, add_key_of, group_of
 from .source import INTEGRATION
 from .support import (
     DOMAIN,
+    GATE,
     LAUNDRY,
     RECEPTION,
     account_input,
@@ -61,6 +73,7 @@ ENTRY = ConfigEntry[Any]
 HOUR = timedelta(hours=1)
 LABEL = "Family Jansen"
 MARINA = "NL0000000002"
+BLUEPRINTS = Path(__file__).parents[2] / "blueprints" / "automation" / DOMAIN
 
 type Answer = dict[str, Any]
 type Say = Callable[..., Awaitable[Answer]]
@@ -663,6 +676,184 @@ async def test_marker_without_measure(hass: HomeAssistant, sim: Simulator, site:
     sim.set("user", user.id, alias=f"ha-abcd-{'9' * 5000}")
     answer = await ask(hass, site, "reconcile", deep=True)
     assert answer["findings"] == []
+
+
+# Markers that somebody has written at Salto
+
+
+async def test_marker_of_an_earlier_key(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    *,
+    site: ENTRY,
+    stay: Mapping[str, Any],
+) -> None:
+    """Who copies it gets neither the booking nor its doors, even where the copy is taken over."""
+    manager, by = site.runtime_data.keys.manager, By(who="somebody")
+    first = KeyId(stay["key_id"])
+    sim.remove("user", (await only_key(hass, site))["salto_key_id"])
+    await minutes_pass(hass, freezer, 10)
+    await manager.reconcile(dry_run=False)
+    assert await manager.mend(first, Outcome.MISSING_AT_SALTO, Fix.FORGET, by)
+    sim.remove("group", group_of(sim, stay).id)
+    await minutes_pass(hass, freezer, 10)
+    key = await only_key(hass, site)
+    key |= await ask(hass, site, "get_pin", key_id=key["key_id"])
+    add_key_of(sim, first, LAUNDRY, key)
+    await minutes_pass(hass, freezer, 10)
+    await manager.reconcile(dry_run=False)
+    assert await manager.mend(first, Outcome.UNKNOWN_AT_SALTO, Fix.ADOPT, by)
+    await minutes_pass(hass, freezer, 20)
+    assert {one["key_id"]: one["booking_id"] for one in await keys(hass, site)} == {
+        key["key_id"]: "R1",
+        first: None,
+    }
+    assert opens(sim, key["pin"])
+    opened_by_copy = [name for name in (GATE, CABIN, LAUNDRY) if opens(sim, STRANGE_PIN, name)]
+    assert opened_by_copy == [LAUNDRY]
+
+
+async def test_number_after_which_there_is_none(
+    hass: HomeAssistant, sim: Simulator, site: ENTRY, stay: Mapping[str, Any]
+) -> None:
+    """Who writes the highest number into a name does not use up those of later keys."""
+    instance = stay["key_id"].partition("-")[0]
+    sim.add("user", {"alias": f"ha-{instance}-{'9' * 12}"})
+    sim.add("group", {"customer_reference": f"ha-{instance}-{'9' * 12}.1"})
+    answer = await ask(hass, site, "reconcile", deep=True)
+    assert (answer["findings"], answer["foreign"]) == ([], 1)
+    issued = await issue_key(hass, sim, site)
+    assert issued["key_id"] == f"{instance}-2"
+    assert issued["status"] == "set"
+
+
+async def test_people_are_no_guests(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    *,
+    site: ENTRY,
+    stay: Mapping[str, Any],
+) -> None:
+    """Our own account, and others with a role, are not removed for what they are called."""
+    people = [
+        one
+        for one in sim.world.users.values()
+        if one.site_id == sim.site_id and "site_guest" not in sim.world.role_codes(one)
+    ]
+    assert {sim.account.user_id} < {one.user_id for one in people}
+    for person in people:
+        sim.set("user", person.id, alias=f"Home Assistant ha-{stay['key_id']}")
+    await minutes_pass(hass, freezer, 10)
+    answer = await ask(hass, site, "reconcile", deep=True)
+    assert answer["findings"] == []
+    await ask(hass, site, "revoke_key", key_id=stay["key_id"])
+    assert [one for one in people if one.deleted_at is not None] == []
+    assert opens(sim, stay["pin"]) is False
+
+
+async def test_groups_of_people(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    sim: Simulator,
+    *,
+    site: ENTRY,
+    stay: Mapping[str, Any],
+) -> None:
+    """A group of the staff that carries a marker among other words is nothing of ours."""
+    name = f"Cleaners ha-{stay['key_id']}.1"
+    theirs = sim.add("group", {"customer_reference": name})
+    await minutes_pass(hass, freezer, 10)
+    answer = await ask(hass, site, "reconcile", deep=True)
+    assert answer["findings"] == []
+    await ask(hass, site, "revoke_key", key_id=stay["key_id"])
+    assert [group.customer_reference for group in sim.world.groups.values()].count(name) == 1
+    assert theirs
+    assert opens(sim, stay["pin"]) is False
+
+
+# What Salto says, and what a webhook is told
+
+
+@pytest.mark.parametrize(
+    ("method", "route"), [("POST", "/access_groups"), ("POST", "/guests"), ("PUT", "/pin")]
+)
+async def test_refusal_of_a_key(
+    hass: HomeAssistant,
+    caplog: pytest.LogCaptureFixture,
+    sim: Simulator,
+    *,
+    site: ENTRY,
+    method: str,
+    route: str,
+) -> None:
+    """Whatever Salto says of a key becomes one short line of text in an issue, and is no event."""
+    await add_unit(hass, sim, site, mode="both")
+    failed = async_capture_events(hass, f"{DOMAIN}_key_failed")
+    message = f"{HOSTILE}\n# now\r\n\x1b[2J\x00\N{RIGHT-TO-LEFT OVERRIDE}{'x' * 100_000}"
+    body = {"ErrorCode": "3999", "Message": message}
+    fault = sim.faults.add(Fault(method=method, route=route, status=400, body=body, count=None))
+    now = dt_util.utcnow()
+    await tell(hass, site, starts_at=now - HOUR, ends_at=now + 24 * HOUR)
+    assert sim.faults.hits(fault)
+    issue_id = f"booking_without_key_{site.entry_id}"
+    raised = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
+    assert raised is not None
+    told = (raised.translation_placeholders or {})["bookings"]
+    assert "evil" in told
+    assert told.isprintable() or set(re.sub(r"[ -~]", "", told)) <= set(unmarked("[]<>@"))
+    assert len(told) < 500
+    assert_harmless(told)
+    assert "evil" not in json_dumps([event.data for event in failed])
+    ours = [one.getMessage() for one in caplog.records if one.name.startswith("custom_components")]
+    assert [text for text in ours if "\n" in text or len(text) > 500] == []
+
+
+async def test_webhook_of_one_unit(
+    hass: HomeAssistant,
+    sim: Simulator,
+    site: ENTRY,
+    *,
+    hass_client_no_auth: ClientSessionGenerator,
+) -> None:
+    """Who knows a webhook chooses neither unit nor doors, and no text of theirs is a template."""
+    await add_unit(hass, sim, site, mode="both")
+    await add_unit(hass, sim, site, "Pitch 13", doors=(LAUNDRY,))
+    shutil.copytree(BLUEPRINTS, hass.config.path("blueprints", "automation", DOMAIN))
+    assert await async_setup_component(hass, "webhook", {})
+    inputs = {"webhook": "long-and-secret", "unit": device_of(hass, site)}
+    use = {"path": f"{DOMAIN}/booking_by_webhook.yaml", "input": inputs}
+    config = {"automation": {"id": "hook", "alias": "hook", "use_blueprint": use}}
+    assert await async_setup_component(hass, "automation", config)
+    client, other = await hass_client_no_auth(), device_of(hass, site, "Pitch 13")
+    now = dt_util.utcnow()
+    times = {"arrival": str(now - HOUR), "departure": str(now + HOUR), "status": "confirmed"}
+    more = {"unit": other, "doors": [door(hass, sim, LAUNDRY)], "label": "x"}
+    for told in (
+        {"id": f"a', 'unit': '{other}", "name": "x"},
+        {"id": "b", "name": f"'}}) }}}}{{{{ states }}}} ', 'unit': '{other}"},
+        {"id": {"unit": other}, "name": [{"doors": []}]},
+        {"id": "d", "name": "\N{RIGHT-TO-LEFT OVERRIDE}x\n# y\x00"} | more,
+        {"id": "e\n"} | {"status": ["confirmed"]},
+        {"id": "f" * 101},
+    ):
+        answer = await client.post("/api/webhook/long-and-secret", json=times | told)
+        assert answer.status == HTTPStatus.OK
+        await hass.async_block_till_done(wait_background_tasks=True)
+    for told in ([], ["name"], "name", 5):
+        await client.post("/api/webhook/long-and-secret", json=told)
+        await hass.async_block_till_done(wait_background_tasks=True)
+    taken = {one["booking_id"]: one for one in await bookings(hass)}
+    assert {name: one["label"] for name, one in taken.items()} == {
+        f"a', 'unit': '{other}": "x",
+        "b": f"'}}) }}}}{{{{ states }}}} ', 'unit': '{other}",
+        str({"unit": other}): "[{'doors': []}]",
+        "d": "x # y",
+    }
+    assert {one["unit"] for one in taken.values()} == {inputs["unit"]}
+    assert door(hass, sim, LAUNDRY) not in json_dumps(await keys(hass, site))
+    await hass.services.async_call("automation", "turn_off", {"entity_id": "all"}, blocking=True)
 
 
 # Servers and files

@@ -120,3 +120,13 @@ def test_people_are_not_kept_for_ever() -> None:
     denials.note(crowd)
     assert denials.of_person(PersonId(GUEST))
     assert not denials.of_person(PersonId(str(UUID(int=10**6))))
+
+
+def test_doors_are_not_kept_for_ever() -> None:
+    """A door log that names ever other doors fills no memory."""
+    denials = Denials(lambda: NOON + timedelta(hours=1))
+    denials.note((line(0),))
+    others = (line(1, user_id=None, lock_id=str(UUID(int=10**6 + n))) for n in range(MOST_AT_DOORS))
+    denials.note(tuple(others))
+    assert denials.at_door(LockId(GATE)) is None
+    assert denials.at_door(LockId(str(UUID(int=10**6))))

@@ -5,7 +5,7 @@ from datetime import datetime, time
 from typing import Final, NewType, Self
 
 from .exceptions import SaltoKsUnexpectedResponseError
-from .models import PlatformUserId, SiteUserId, SubscriptionState
+from .models import PlatformUserId, SiteUserId, SubscriptionState, role_codes_of
 from .parsing import (
     JsonObject,
     boolean,
@@ -18,6 +18,9 @@ from .parsing import (
 
 AccessGroupId = NewType("AccessGroupId", str)
 ScheduleId = NewType("ScheduleId", str)
+
+_GUEST: Final = "site_guest"
+"""The role that a guest is made with (MEAS)."""
 
 _DATE_ONLY: Final = len("2026-01-02")
 
@@ -47,11 +50,14 @@ class SiteUser:
     blocked: bool
     expires_at: datetime | None
     """None where Salto gives none, or none that can be read."""
+    is_guest: bool
+    """Whether it has the role of a guest; a new one may have none at all yet (MEAS)."""
 
     @classmethod
     def from_api(cls, raw: object) -> Self:
         """Read a site user object (MEAS)."""
         data = json_object(raw, "a site user")
+        roles = role_codes_of(data)
         return cls(
             id=SiteUserId(identifier(data, "id")),
             platform_id=platform_id_of(data),
@@ -60,6 +66,7 @@ class SiteUser:
             use_pin=boolean(data, "use_pin"),
             blocked=boolean(data, "blocked"),
             expires_at=optional_instant(data, "expires_at"),
+            is_guest=not roles or _GUEST in roles,
         )
 
     @property

@@ -11,6 +11,7 @@ from typing import Final, NewType, Self
 
 from .exceptions import SaltoKsUnexpectedResponseError
 from .parsing import (
+    JsonObject,
     boolean,
     identifier,
     json_object,
@@ -160,16 +161,13 @@ class SiteMember:
     def from_api(cls, raw: object) -> Self:
         """Read a site user object (MEAS)."""
         data = json_object(raw, "a site user")
-        roles = data.get("roles")
         return cls(
             id=SiteUserId(identifier(data, "id")),
             platform_id=PlatformUserId(
                 identifier(json_object(data.get("user"), "a site user's profile"), "id")
             ),
             remote_access=boolean(data, "remote_access"),
-            role_codes=frozenset(text(role, "code") for role in roles if isinstance(role, dict))
-            if isinstance(roles, list)
-            else frozenset(),
+            role_codes=role_codes_of(data),
             blocked=boolean(data, "blocked"),
         )
 
@@ -285,6 +283,14 @@ class Lock:
     def battery_low(self) -> bool | None:
         """Tell whether the battery is low or critical; None where Salto does not say how it is."""
         return _BATTERY_IS_LOW.get(self.battery_level)
+
+
+def role_codes_of(data: JsonObject) -> frozenset[str]:
+    """Read the codes of a site user's roles (MEAS)."""
+    roles = data.get("roles")
+    if not isinstance(roles, list):
+        return frozenset()
+    return frozenset(text(role, "code") for role in roles if isinstance(role, dict))
 
 
 def secret_from_api(raw: object) -> str:

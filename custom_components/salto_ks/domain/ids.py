@@ -40,6 +40,12 @@ def group_name(key: KeyId, part: int) -> str:
     return f"{marker(key)}.{part}"
 
 
+def is_group_name(name: str) -> bool:
+    """Tell whether a name is one that a key's group is given, and nothing more."""
+    key, part = marked(name), name.rpartition(".")[2]
+    return key is not None and part.isdecimal() and name == f"{marker(key)}.{part}"
+
+
 def marked(name: str) -> KeyId | None:
     """Find the marker in a name at Salto; None for what is not ours."""
     for word in name.split():

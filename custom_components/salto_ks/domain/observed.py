@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from .ids import DoorId, GroupId, GuestId, KeyId, PersonId, TimesId
+from .ids import DoorId, GroupId, GuestId, KeyId, PersonId, TimesId, is_group_name
 
 UNSEEN_FOR: Final = timedelta(minutes=5)
 """How long something new may be missing from listings. Only then does a listing without it mean
@@ -35,6 +35,11 @@ class ObservedGroup:
     key_id: KeyId
     id: GroupId
     name: str
+
+    @property
+    def is_made_by_us(self) -> bool:
+        """Tell whether it has just the name that we give; people may put a marker into others."""
+        return is_group_name(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

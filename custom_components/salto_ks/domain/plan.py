@@ -30,6 +30,7 @@ from .observed import (
 from .outcomes import Outcome
 
 __all__ = [
+    "MOST_UNKNOWN",
     "Finding",
     "Outcome",
     "Plan",
@@ -53,6 +54,10 @@ ABOUT_THE_SITE: Final = frozenset({Outcome.NOT_OBSERVABLE, Outcome.SECOND_MANAGE
 
 _LONGEST_KEY_ID: Final = INSTANCE_LENGTH + 1 + 15
 """Characters of any key's id; a number of more digits was made up by somebody."""
+
+MOST_UNKNOWN: Final = 1_000_000
+"""How many numbers beyond its own a ledger may not have heard of. A higher one was made up by
+somebody: after the highest that can be written no key could be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +106,17 @@ class Plan:
         return tuple(finding for finding in self.findings if finding.outcome not in ABOUT_THE_SITE)
 
 
-def highest_number_of(observed: Observation, instance: str) -> int:
-    """Return the highest number of a key of ours that is at Salto; 0 where there is none."""
+def highest_number_of(observed: Observation, instance: str, highest_known: int) -> int:
+    """Return the highest number of a key of ours that is at Salto; 0 where there is none.
+
+    `highest_known` is the highest number of the ledger.
+    """
     marked = {
         *(one.key_id for one in observed.guests),
-        *(one.key_id for one in observed.groups or ()),
+        *(one.key_id for one in observed.groups or () if one.is_made_by_us),
     }
-    return max((number_of(key) for key in marked if _is_ours(key, instance)), default=0)
+    ours = (number_of(key) for key in marked if _is_ours(key, instance, highest_known))
+    return max(ours, default=0)
 
 
 def to_confirm(
@@ -201,9 +210,9 @@ def plan(
     `now` is when the observation began, and the ledger is as it was when it had ended: so what
     happened in between counts as young, and is not judged by a listing that may be older.
     """
-    guests, groups = _by_key(observed.guests), _by_key(observed.groups or ())
+    guests, groups = _by_key(observed.guests), _by_key(_groups_of_keys(observed, recorded))
     marked = guests.keys() | groups.keys()
-    ours = {key for key in marked if _is_ours(key, instance)}
+    ours = {key for key in marked if _is_ours(key, instance, highest_known)}
     highest = max(map(number_of, ours), default=0)
     quiet, denied = _quiet(under_way, unreadable), frozenset(gone)
     is_behind = highest > highest_known
@@ -355,9 +364,10 @@ def is_young(record: KeyRecord, now: datetime) -> bool:
     return may_be_unseen(max(record.changed_at, record.removed_at or record.changed_at), now)
 
 
-def _is_ours(key: KeyId, instance: str) -> bool:
+def _is_ours(key: KeyId, instance: str, highest_known: int) -> bool:
     """Tell whether a key was made by this Home Assistant."""
-    return instance_of(key) == instance and len(key) <= _LONGEST_KEY_ID
+    may_be = instance_of(key) == instance and len(key) <= _LONGEST_KEY_ID
+    return may_be and number_of(key) <= highest_known + MOST_UNKNOWN
 
 
 def _quiet(under_way: Collection[KeyId], unreadable: Collection[int]) -> frozenset[int]:
@@ -368,6 +378,19 @@ def _quiet(under_way: Collection[KeyId], unreadable: Collection[int]) -> frozens
 def _place(key: KeyId) -> tuple[int, KeyId]:
     """Return what keys are sorted by; a marker written by hand may have a number of another."""
     return number_of(key), key
+
+
+def _groups_of_keys(
+    observed: Observation, recorded: Mapping[KeyId, KeyRecord]
+) -> Iterator[ObservedGroup]:
+    """Find the groups that we have made: by their names, or as the ledger has them.
+
+    One of somebody's that has got a marker into its name is nothing of ours, and stays.
+    """
+    known = {group.id for record in recorded.values() for group in record.groups}
+    for group in observed.groups or ():
+        if group.is_made_by_us or group.id in known:
+            yield group
 
 
 def _by_key[T: (ObservedGuest, ObservedGroup)](things: Iterable[T]) -> dict[KeyId, list[T]]:

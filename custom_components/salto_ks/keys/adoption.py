@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ..domain.differences import taken_in
-from ..domain.ids import DoorId, KeyId, key_id as key_id_of, number_of
+from ..domain.ids import DoorId, GuestId, KeyId, key_id as key_id_of, number_of
 from ..domain.keys import DoorGroup, Guest, KeyRecord, KeyStatus, OnRemoval
 from ..domain.observed import Observation
 from ..domain.windows import AccessWindow
@@ -39,19 +39,23 @@ class Adoption:
         if len(guests) != 1 or observed.groups is None or not is_plain:
             return None
         (guest,) = guests.values()
+        groups = {one.id for one in observed.groups if one.key_id == key_id and one.is_made_by_us}
         bare = replace(
-            self._ledger.records.get(key_id) or await self._barest(key_id),
+            self._ledger.records.get(key_id) or await self._barest(key_id, guest.id),
             guest=Guest(id=guest.id, person_id=guest.person_id),
             groups=tuple(
-                DoorGroup(id=group_id, zone="", doors=frozenset())
-                for group_id in sorted({one.id for one in observed.groups if one.key_id == key_id})
+                DoorGroup(id=group_id, zone="", doors=frozenset()) for group_id in sorted(groups)
             ),
         )
         details = await self._provider.observe_deep(bare)
         return None if details is None else taken_in(bare, details, self._zone_shared_by)
 
-    async def _barest(self, key_id: KeyId) -> KeyRecord:
-        """Return a record of a key of which nothing was read yet."""
+    async def _barest(self, key_id: KeyId, guest_id: GuestId) -> KeyRecord:
+        """Return a record of a key of which nothing was read yet.
+
+        It is of a booking only where the audit log tells of this very guest: a marker can be
+        written by anybody who may name guests at Salto, an id is given by Salto.
+        """
         now = self._clock()
         bare = KeyRecord(
             key_id=key_id,
@@ -62,7 +66,8 @@ class Adoption:
             changed_at=now,
         )
         lines = await self._ledger.audit.query(AuditQuery(key_id=key_id))
-        return next((_made_for(bare, line, by) for line in lines if (by := line.on_removal)), bare)
+        about = (line for line in lines if line.salto_key_id == guest_id)
+        return next((_made_for(bare, line, by) for line in about if (by := line.on_removal)), bare)
 
     def _zone_shared_by(self, doors: frozenset[DoorId]) -> str | None:
         """Return the time zone of doors; None where they do not share one."""

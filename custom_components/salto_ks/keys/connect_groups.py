@@ -8,7 +8,7 @@ from ..api.access import AccessApi
 from ..api.access_models import AccessGroupId, ScheduleId
 from ..api.exceptions import SaltoKsError, SaltoKsNotFoundError, SaltoKsResponseError
 from ..api.models import LockId, PlatformUserId
-from ..domain.ids import DoorId, GroupId, KeyId, TimesId, group_name, marked
+from ..domain.ids import DoorId, GroupId, KeyId, TimesId, group_name, is_group_name, marked
 from ..domain.keys import DoorGroup, Guest, KeyWarning
 from .connect_failures import Unread, offered
 from .connect_progress import Progress, guest_of
@@ -127,11 +127,18 @@ class Groups:
         await self._write.gone(partial(self._access.delete_group, AccessGroupId(group_id)))
 
     async def marked_with(self, key_id: KeyId) -> set[GroupId]:
-        """Find the groups that carry a key's marker, where groups can be listed."""
+        """Find the groups that were made for a key, where groups can be listed.
+
+        A group of somebody's with the marker in its name is none of them.
+        """
         groups = await offered(self._write, self._access.groups)
         if isinstance(groups, Unread):
             return set()
-        return {GroupId(group.id) for group in groups if marked(group.name) == key_id}
+        return {
+            GroupId(group.id)
+            for group in groups
+            if marked(group.name) == key_id and is_group_name(group.name)
+        }
 
     async def _move_in_place(self, progress: Progress, group: DoorGroup, part: Part) -> bool:
         """Move doors and schedule of one group; tell whether it is there to be moved."""

@@ -37,6 +37,15 @@ def alias(name: str, key_id: KeyId) -> str:
     return f"{line} {marker(key_id)}" if line and marked(line) is None else marker(key_id)
 
 
+def key_of(user: SiteUser) -> KeyId | None:
+    """Find the key whose marker a guest carries; None for what is not ours.
+
+    Whoever has other roles alone is no guest, whatever somebody calls them: nothing is done to
+    them, and to our own account above all.
+    """
+    return marked(user.alias) if user.is_guest else None
+
+
 class Guests:
     """Makes, changes and removes the guests of keys."""
 
@@ -175,7 +184,7 @@ class Guests:
         twins = [
             GuestId(user.id)
             for user in await self._write.read(self._access.users)
-            if marked(user.alias) == progress.record.key_id
+            if key_of(user) == progress.record.key_id
             and not user.use_pin
             and (own is None or own.id != GuestId(user.id))
         ]
@@ -186,7 +195,7 @@ class Guests:
     async def marked_with(self, key_id: KeyId) -> set[GuestId]:
         """Find the guests that carry a key's marker."""
         users = await self._write.read(self._access.users)
-        return {GuestId(user.id) for user in users if marked(user.alias) == key_id}
+        return {GuestId(user.id) for user in users if key_of(user) == key_id}
 
     async def _seat_of_twin(self, progress: Progress, guest_id: SiteUserId) -> bool:
         """Wait for a twin to be listed, remove it and take its seat."""

@@ -23,7 +23,7 @@ from ..domain.observed import Observation, ObservedDetails, ObservedGroup, Obser
 from ..domain.outcomes import Outcome
 from .connect_failures import Unread, failure, finals_named, offered
 from .connect_groups import Groups
-from .connect_guests import Guests
+from .connect_guests import Guests, key_of
 from .connect_pins import Pins
 from .connect_progress import Progress, guest_of
 from .connect_read_back import ReadBack, may_use_pin
@@ -398,7 +398,7 @@ def _observation(
     users: Collection[SiteUser], groups: Iterable[AccessGroup] | Unread
 ) -> Observation:
     """Find what is ours among what there is at the site."""
-    guests = [_observed(user, key_id) for user in users if (key_id := marked(user.alias))]
+    guests = [_observed(user, key_id) for user in users if (key_id := key_of(user))]
     return Observation(
         guests=tuple(guests),
         groups=None

@@ -113,7 +113,7 @@ class Looks:
         at, before = self._clock(), self._under_way()
         observed = await self._provider.observe()
         known = self._ledger.highest_number
-        highest = highest_number_of(observed, self._ledger.instance)
+        highest = highest_number_of(observed, self._ledger.instance, known)
         if highest > known:
             await self._on_old_ledger(at)
             await self._ledger.skip_to(highest)
