@@ -667,7 +667,10 @@ async def test_a_removal_that_is_refused_halfway(office: Office) -> None:
 async def test_a_removal_by_hand_that_is_refused_is_tried_hourly(
     office: Office, *, restarted: bool
 ) -> None:
-    """Taken back means taken back: long before the end of the window, also over a start."""
+    """Taken back means taken back: long before the end of the window, also over a start.
+
+    Until that works it opens nothing.
+    """
     key = await office.issue(lasts=2 * DAY)
     broken(office, "DELETE", status=403, body=NO_RIGHT)
     assert isinstance(await outcome_of(revoke(office, key)), KeyFailedError)
@@ -678,7 +681,7 @@ async def test_a_removal_by_hand_that_is_refused_is_tried_hourly(
     assert office.desk.sim.faults.hits(fault) == before
     await office.passes(10 * MINUTE)
     assert office.desk.sim.faults.hits(fault) > before
-    assert office.opens(key, at=key.record.window.starts_at)
+    assert office.edges(key) == (False,) * 4
     mended(office)
     if restarted:
         await office.restart()

@@ -355,9 +355,13 @@ class _Case:
     def _pairs(self) -> list[tuple[DesiredKey, KeyRecord]]:
         """Find for each key that is wanted the oldest one that there is.
 
-        A booking that has moved to another unit has the key that it had in the one before.
+        One whose removal was refused, or of which nobody knows all, comes after those that work. A
+        booking that has moved to another unit has the key that it had in the one before.
         """
-        free = [record for record in self.records if record.unit_id and _is_there(record)]
+        free = sorted(
+            (record for record in self.records if record.unit_id and _is_there(record)),
+            key=lambda record: (_is_refused(record), record.status is KeyStatus.UNKNOWN),
+        )
         pairs: list[tuple[DesiredKey, KeyRecord]] = []
         unmet: list[DesiredKey] = []
         for key in self.desired:

@@ -95,10 +95,15 @@ def is_worth_completing(intent: Intent, *, known: bool, now: datetime) -> bool:
     return wanted and not intent.record.window.is_over(now)
 
 
-def delay_after(failures: int, starts_at: datetime, now: datetime) -> timedelta:
-    """Return how long to wait after so many failures in a row; not long before an arrival."""
-    urgent = starts_at - now < URGENT_BEFORE
-    longest = LONGEST_DELAY_WHEN_URGENT if urgent else LONGEST_DELAY
+def delay_after(
+    failures: int, starts_at: datetime, now: datetime, *, is_refused: bool = False
+) -> timedelta:
+    """Return how long to wait after so many failures in a row; not long before an arrival.
+
+    What Salto has understood and refused is not worth so many tries.
+    """
+    is_urgent = starts_at - now < URGENT_BEFORE and not is_refused
+    longest = LONGEST_DELAY_WHEN_URGENT if is_urgent else LONGEST_DELAY
     return doubled(FIRST_DELAY, longest, failures)
 
 

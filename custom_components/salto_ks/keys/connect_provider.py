@@ -119,12 +119,24 @@ class ConnectProvider:
         )
         progress = Progress(_start(start))
         with finals_named():
+            if record.strategy is Strategy.MEMBERSHIP:
+                progress.record = await self._with_members_as_they_are(progress.record)
             if wanted.window.ends_at > record.window.ends_at:
                 progress.record = await self._guests.move_expiry(progress.record)
             await self._move(progress, record.strategy, new_parts)
             if wanted.window.ends_at < record.window.ends_at:
                 progress.record = await self._guests.move_expiry(progress.record)
         return progress.record
+
+    async def _with_members_as_they_are(self, record: KeyRecord) -> KeyRecord:
+        """Return a key with the guest in those of its groups in which it is.
+
+        A join or a leave that came halfway is not in the record.
+        """
+        seen = as_observed(record, await self._read_back.details(record))
+        are_in = {group.id: group.member for group in seen.groups}
+        groups = tuple(replace(group, member=are_in[group.id]) for group in record.groups)
+        return replace(record, groups=groups)
 
     async def restore(self, record: KeyRecord) -> KeyRecord:
         """Bring guest and groups back to what the record says; the PIN stays (MEAS).

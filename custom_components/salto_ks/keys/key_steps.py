@@ -84,7 +84,7 @@ class KeySteps:
             case IntentKind.ISSUE:
                 step = self._issue(intent, again=again)
             case IntentKind.REVOKE:
-                step = self._revoke(intent)
+                step = self._revoke(intent, again=again)
             case IntentKind.CHANGE:
                 step = self._change(intent, again=again)
             case IntentKind.RESTORE:
@@ -309,19 +309,20 @@ class KeySteps:
         except StorageError as storage:
             LOGGER.error("The failure of key %s is not on disk: %s", intent.key_id, storage)
 
-    async def _revoke(self, intent: Intent) -> Done:
-        """Remove a key.
+    async def _revoke(self, intent: Intent, *, again: bool) -> Done:
+        """Remove a key. Of what an interrupted step has left some may be listed only later.
 
         One that never was issued to its end may have left something that is listed late, so it
         counts as removed only when nothing was found once `UNSEEN_FOR` had passed. Of one whose
         removal is refused some may be gone already, so nobody knows what is left. That is told
-        once, and it is to be tried again.
+        once, and it is to be tried again; meanwhile it is to open nothing, if Salto allows that.
         """
         before = self._ledger.records.get(intent.key_id)
         try:
             await self._provider.remove(intent.key_id, before)
         except KeyFailedError as err:
             if before is not None:
+                await self._take_effect(before)
                 unknown = replace(
                     before,
                     status=KeyStatus.UNKNOWN,
@@ -350,7 +351,18 @@ class KeySteps:
                 changed_at=now,
             )
             await self._finish(intent, gone, NewsKind.CHANGED, change=KeyChangeKind.REMOVING)
+            if again:
+                return Done(record=gone, look_again_at=now + UNSEEN_FOR)
         return Done(record=gone)
+
+    async def _take_effect(self, record: KeyRecord) -> None:
+        """Take the effect of a key that cannot be removed, where that at least is possible."""
+        if record.guest is None:
+            return
+        try:
+            await self._provider.suspend(record)
+        except (KeyFailedError, SaltoKsError) as err:
+            LOGGER.debug("Key %s keeps its effect: %s", record.key_id, type(err).__name__)
 
     async def _change(self, intent: Intent, *, again: bool) -> Done:
         """Move window and doors of a key; its PIN stays.
@@ -371,7 +383,8 @@ class KeySteps:
         status = KeyStatus.SUSPENDED if before.status is KeyStatus.SUSPENDED else KeyStatus.SET
         changed = self._as_of_now(moved, status=status, errors=before.errors & _STAYING)
         await self._finish(intent, changed, NewsKind.CHANGED, change=_what_changed(before, changed))
-        look_again_at = changed.changed_at + UNSEEN_FOR if again else None
+        look_again = again or _has_new_groups(before, changed)
+        look_again_at = changed.changed_at + UNSEEN_FOR if look_again else None
         return Done(record=changed, look_again_at=look_again_at)
 
     async def _restore(self, intent: Intent, *, again: bool) -> Done:
@@ -390,7 +403,8 @@ class KeySteps:
         status = KeyStatus.SUSPENDED if before.status is KeyStatus.SUSPENDED else KeyStatus.SET
         record = self._as_of_now(restored, status=status, errors=before.errors & _STAYING)
         await self._finish(intent, record, NewsKind.CHANGED, change=KeyChangeKind.RESTORED)
-        look_again_at = record.changed_at + UNSEEN_FOR if again else None
+        look_again = again or _has_new_groups(before, record)
+        look_again_at = record.changed_at + UNSEEN_FOR if look_again else None
         return Done(record=record, look_again_at=look_again_at)
 
     async def adopt(self, record: KeyRecord, by: By) -> KeyRecord:
@@ -437,7 +451,9 @@ class KeySteps:
             record = await self._provider.suspend(before)
             record = replace(record, by_hand=intent.record.by_hand)
         except KeyFailedError as err:
-            back = await self._undone(before, self._provider.resume(before))
+            back = before
+            if before.status is not KeyStatus.UNKNOWN:
+                back = await self._undone(before, self._provider.resume(before))
             await self._note_failure(intent, back, err)
             raise
         if before.status is KeyStatus.UNKNOWN:
@@ -571,6 +587,11 @@ class KeySteps:
             yield choose
         finally:
             self._promised -= mine
+
+
+def _has_new_groups(before: KeyRecord, after: KeyRecord) -> bool:
+    """Tell whether groups were made, of which a lost answer may have left another one."""
+    return not {group.id for group in after.groups} <= {group.id for group in before.groups}
 
 
 def _what_changed(before: KeyRecord, after: KeyRecord) -> KeyChangeKind:

@@ -107,6 +107,9 @@ _GIVES_ACCESS: Final = frozenset(
     {IntentKind.ISSUE, IntentKind.RESTORE, IntentKind.RESUME, IntentKind.ROTATE}
 )
 
+_MAKES_GROUPS: Final = frozenset({IntentKind.CHANGE, IntentKind.RESTORE})
+"""Steps that may leave a group beside a key when they are refused."""
+
 type Spawn = Callable[[Coroutine[Any, Any, Any], str], asyncio.Task[Any]]
 type _Due = tuple[KeyId, Callable[[], Coroutine[Any, Any, None]]]
 
@@ -515,7 +518,7 @@ class KeyManager:
                 continue
             if self._is_locked(key_id):
                 continue
-            if chore is not None and self._is_time_for(key_id, now):
+            if chore is not None and self._is_time_for(key_id, now, chore):
                 yield key_id, partial(self._do, chore, key_id)
             elif key_id in late:
                 yield key_id, partial(self._look_for_spares, key_id)
@@ -643,9 +646,24 @@ class KeyManager:
             wanted = self._changed(record, change)
             if wanted == record and record.status is not KeyStatus.UNKNOWN:
                 return self.view(record)
-            done = await self._begin_and_carry_out(IntentKind.CHANGE, wanted, by)
+            kind = IntentKind.CHANGE
+            if self._may_give_access() and await self._has_lost_its_guest(record):
+                kind, wanted = IntentKind.ISSUE, replace(wanted, status=KeyStatus.SETTING)
+            done = await self._begin_and_carry_out(kind, wanted, by)
             await self._keep_membership(key_id)
             return self.view(self._ledger.records.get(key_id, done.record))
+
+    async def _has_lost_its_guest(self, record: KeyRecord) -> bool:
+        """Tell whether a key of which nobody knows all has nothing left that could be changed.
+
+        Where Salto does not tell, the change itself says what is wrong.
+        """
+        if record.status is not KeyStatus.UNKNOWN or record.guest is None:
+            return False
+        try:
+            return await self._provider.is_gone(record.guest.id)
+        except KeyFailedError, SaltoKsError:
+            return False
 
     def _changed(self, record: KeyRecord, change: KeyChange) -> KeyRecord:
         """Return a key as it would be after a change. Raises KeyRefusedError.
@@ -744,7 +762,16 @@ class KeyManager:
         return self._hand_out(done.record, done.keypad_pin)
 
     async def _make_anew(self, key_id: KeyId, by: By) -> Done:
-        """Issue a key anew that nobody else is working on."""
+        """Issue a key anew that nobody else is working on.
+
+        What is open of it is brought to its end first, so that a refusal of the new one leaves a
+        record that is so; but for another new one, which is begun anew.
+        """
+        self._live(key_id)
+        self._check_active()
+        intent = self._ledger.intents.get(key_id)
+        if intent is None or intent.kind is not IntentKind.ISSUE:
+            await self._settle(key_id)
         record = self._as_wanted(self._live(key_id))
         self._check_active()
         if record.window.is_over(self._clock()):
@@ -753,14 +780,18 @@ class KeyManager:
         return await self._begin_and_carry_out(IntentKind.ISSUE, wanted, by)
 
     async def _begin_and_carry_out(self, kind: IntentKind, record: KeyRecord, by: By) -> Done:
-        """Write an intent down, and bring it to its end or to where it is tried again."""
+        """Write an intent down, and bring it to its end or to where it is tried again.
+
+        Where it takes the place of one that is open, that one may have left something.
+        """
         intent = _intent(kind, record, by, self._clock())
+        again = record.key_id in self._ledger.intents
         try:
             async with self._turns.turn(_needed_at(intent)):
                 if self._closed:
                     raise KeyRefusedError(KeyRefusal.UNLOADING)
                 await self._put_down(intent)
-                return await self._carry_out(intent)
+                return await self._carry_out(intent, again=again)
         except SaltoKsError as err:
             known = record.key_id in self._ledger.records
             if kind is not IntentKind.ISSUE or is_worth_completing(
@@ -829,7 +860,8 @@ class KeyManager:
         except KeyFailedError as err:
             self._failures.pop(key_id, None)
             self._not_before.pop(key_id, None)
-            if (again or err.leftovers) and self._is_known_to_work(key_id):
+            may_be_more = again or err.leftovers or intent.kind in _MAKES_GROUPS
+            if may_be_more and self._is_known_to_work(key_id):
                 self._late[key_id] = self._clock() + UNSEEN_FOR
             if self._is_to_be_tried_again(intent):
                 doubted = self._ledger.intents.get(key_id) == intent and (
@@ -879,8 +911,9 @@ class KeyManager:
         """Try again later, sooner before an arrival; a refused login is for a person to mend."""
         key_id, now = intent.key_id, self._clock()
         failures = self._failures[key_id] = self._failures.get(key_id, 0) + 1
-        delay = delay_after(failures, intent.record.window.starts_at, now) * self._jitter()
-        self._not_before[key_id] = now + delay
+        starts_at, is_refused = intent.record.window.starts_at, isinstance(err, KeyFailedError)
+        delay = delay_after(failures, starts_at, now, is_refused=is_refused)
+        self._not_before[key_id] = now + delay * self._jitter()
         self._note_login(err)
 
     def _note_login(self, err: Exception) -> None:
@@ -1422,9 +1455,19 @@ class KeyManager:
         lock = self._keys.get(key_id)
         return lock is not None and lock.locked()
 
-    def _is_time_for(self, key_id: KeyId, now: datetime) -> bool:
-        """Tell whether what is to be done to a key does not have to wait."""
-        return self._not_before.get(key_id, now) <= now
+    def _is_time_for(self, key_id: KeyId, now: datetime, chore: Chore | None = None) -> bool:
+        """Tell whether what is to be done to a key does not have to wait.
+
+        What the window asks for waits for its own failures only.
+        """
+        match chore:
+            case Chore.END:
+                waits = key_id in self._refusals
+            case Chore.JOIN | Chore.LEAVE:
+                waits = key_id in self._failures
+            case _:
+                waits = True
+        return not waits or self._not_before.get(key_id, now) <= now
 
     def _lock(self, key_id: KeyId) -> asyncio.Lock:
         """Return what lets one thing at a time be done to a key."""
