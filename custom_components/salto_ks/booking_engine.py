@@ -44,6 +44,7 @@ from .domain.booking_plan import (
     Suspend,
     as_wanted,
     key_plan,
+    those_there,
 )
 from .domain.bookings import EXPECTED, Booking, Unit
 from .domain.calendar_memory import (
@@ -308,10 +309,10 @@ class BookingEngine:
         )
 
     def key_of(self, booking: Booking) -> KeyRecord | None:
-        """Return the newest key of a booking, the live one first."""
+        """Return the key of a booking that counts, or the newest where none is there."""
         keys = self._keys.manager.keys(booking_id=booking.booking_id)
         own = [key for key in keys if key.unit_id == booking.unit_id]
-        return next((key for key in own if key.is_live), own[0] if own else None)
+        return next(iter(those_there(own) or own), None)
 
     def view(self, unit_id: UnitId, now: datetime) -> UnitView:
         """Return how a unit stands."""

@@ -14,7 +14,7 @@ from custom_components.salto_ks.domain.bookings import (
     Unit,
 )
 from custom_components.salto_ks.domain.ids import BookingId, DoorId
-from custom_components.salto_ks.domain.keys import KeyRecord, KeyStatus
+from custom_components.salto_ks.domain.keys import KeyProblem, KeyRecord, KeyStatus
 from custom_components.salto_ks.domain.unit_state import (
     LOOKED_AT_BEFORE,
     DoorCondition,
@@ -180,6 +180,16 @@ def test_nobody_is_due() -> None:
         ),
         pytest.param(
             [a_record(status=KeyStatus.UNKNOWN)], ("unknown", [], ["key_not_set"]), id="unknown"
+        ),
+        pytest.param(
+            [a_record(7, status=KeyStatus.UNKNOWN), a_record(8)],
+            ("ready", [], []),
+            id="unknown beside one that works",
+        ),
+        pytest.param(
+            [a_record(errors=frozenset({KeyProblem.PIN_LOST}))],
+            ("not_ready", ["key_failed"], []),
+            id="pin lost",
         ),
         pytest.param(
             [a_record(status=KeyStatus.SUSPENDED)],

@@ -237,6 +237,22 @@ def key_plan(
     return tuple(step.action for step in sorted(steps, key=_Step.place))
 
 
+def those_there(records: Iterable[KeyRecord]) -> list[KeyRecord]:
+    """Return the keys of a booking that are there, the one that counts first.
+
+    That is the oldest; but one whose removal was refused, or of which nobody knows all, comes after
+    those that work.
+    """
+    return sorted(
+        filter(_is_there, records),
+        key=lambda record: (
+            _is_refused(record),
+            record.status is KeyStatus.UNKNOWN,
+            number_of(record.key_id),
+        ),
+    )
+
+
 def retry_at(failures: Failures, starts_at: datetime, now: datetime) -> datetime:
     """Return when something that has failed for a booking is tried again.
 
@@ -355,13 +371,9 @@ class _Case:
     def _pairs(self) -> list[tuple[DesiredKey, KeyRecord]]:
         """Find for each key that is wanted the oldest one that there is.
 
-        One whose removal was refused, or of which nobody knows all, comes after those that work. A
-        booking that has moved to another unit has the key that it had in the one before.
+        A booking that has moved to another unit has the key that it had in the one before.
         """
-        free = sorted(
-            (record for record in self.records if record.unit_id and _is_there(record)),
-            key=lambda record: (_is_refused(record), record.status is KeyStatus.UNKNOWN),
-        )
+        free = those_there(record for record in self.records if record.unit_id)
         pairs: list[tuple[DesiredKey, KeyRecord]] = []
         unmet: list[DesiredKey] = []
         for key in self.desired:

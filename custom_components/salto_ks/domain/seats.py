@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from typing import Final, NamedTuple
 
-from .booking_plan import NOT_THERE, WORTH_SUSPENDING
+from .booking_plan import NOT_THERE, WORTH_SUSPENDING, those_there
 from .desired_keys import DesiredKey
 from .ids import BookingId
 from .keys import KeyRecord, KeyStatus
@@ -104,7 +104,7 @@ def _of_booking(
 
     A booking that has moved to another unit takes the key along that it had in the one before.
     """
-    free = [record for record in records if record.status not in NOT_THERE]
+    free = those_there(records)
     is_taken_back = any(record.by_hand for record in records if record.status in NOT_THERE)
     unmet: list[DesiredKey] = []
     for key in desired:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from .booking_plan import NOT_THERE
+from .booking_plan import those_there
 from .bookings import EXPECTED, Booking, BookingStatus, Unit
 from .desired_keys import DesiredKey, desired_key
 from .ids import DoorId, number_of
-from .keys import KeyRecord, KeyStatus
+from .keys import KeyProblem, KeyRecord, KeyStatus
 from .known import opposite
 
 LOOKED_AT_BEFORE: Final = timedelta(hours=3)
@@ -154,16 +154,19 @@ def _of_keys(
     booking: Booking, desired: DesiredKey, keys: Iterable[KeyRecord], now: datetime
 ) -> Iterator[tuple[NotReady, bool | None]]:
     """Yield what is wrong with the key of a booking, or may be."""
-    by_age = sorted(keys, key=lambda key: number_of(key.key_id))
-    key = next((key for key in by_age if key.status not in NOT_THERE), None)
+    keys = tuple(keys)
+    key = next(iter(those_there(keys)), None)
     if key is None:
-        has_failed = bool(by_age) and by_age[-1].status is KeyStatus.FAILED
+        newest = max(keys, key=lambda key: number_of(key.key_id), default=None)
+        has_failed = newest is not None and newest.status is KeyStatus.FAILED
         yield (NotReady.KEY_FAILED if has_failed else NotReady.KEY_MISSING), True
         return
     if key.status is KeyStatus.UNKNOWN:
         yield NotReady.KEY_NOT_SET, None
     elif key.status is KeyStatus.SUSPENDED:
         yield NotReady.KEY_SUSPENDED, desired.needs_seat(now)
+    elif KeyProblem.PIN_LOST in key.errors:
+        yield NotReady.KEY_FAILED, True
     else:
         yield NotReady.KEY_NOT_SET, key.status is not KeyStatus.SET
     opens = key.window.starts_at <= booking.starts_at and booking.ends_at <= key.window.ends_at
