@@ -66,6 +66,7 @@ _ACCOUNT: Final = {
     vol.Required(CONF_USERNAME): _TEXT,
     vol.Required(CONF_PASSWORD): _SECRET,
 }
+_SITE_UID: Final = {vol.Optional(CONF_SITE_UID): _TEXT}
 _USER_SCHEMA: Final = vol.Schema(
     {
         vol.Required(CONF_ENVIRONMENT, default=Environment.PRODUCTION.value): SelectSelector(
@@ -76,12 +77,13 @@ _USER_SCHEMA: Final = vol.Schema(
             )
         ),
         **_ACCOUNT,
-        vol.Optional(CONF_SITE_UID): _TEXT,
+        **_SITE_UID,
     }
 )
 _SERVER_SCHEMA: Final = vol.Schema(
     {vol.Required(CONF_API_URL): _URL, vol.Required(CONF_IDENTITY_URL): _URL}
 )
+_SITE_UID_SCHEMA: Final = vol.Schema(_SITE_UID)
 _REAUTH_SCHEMA: Final = vol.Schema(
     {vol.Required(CONF_PASSWORD): _SECRET, vol.Optional(CONF_CLIENT_SECRET): _SECRET}
 )
@@ -156,12 +158,21 @@ class SaltoKsConfigFlow(
             return self._async_show_server(errors)
         return await self._async_connect()
 
+    async def async_step_site_uid(
+        self, user_input: Mapping[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the UID alone: the account was accepted, and no secret has to be typed anew."""
+        if user_input is None:
+            return self._async_show_site_uid({})
+        self._typed |= {CONF_SITE_UID: "", **_trimmed(user_input)}
+        return await self._async_connect()
+
     async def async_step_site(
         self, user_input: Mapping[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Ask which of several sites."""
         if user_input is None:
-            return self._async_show_sites({})
+            return self._async_show_sites()
         chosen = next(site for site in self._sites if site.id == user_input[CONF_SITE_ID])
         return await self._async_take_site(chosen)
 
@@ -248,7 +259,7 @@ class SaltoKsConfigFlow(
         except (SaltoKsError, SiteNotFoundError, NoSitesError) as err:
             return self._async_show_failure(err)
         if len(self._sites) > 1:
-            return self._async_show_sites({})
+            return self._async_show_sites()
         return await self._async_take_site(self._sites[0])
 
     async def _async_take_site(self, site: Site) -> ConfigFlowResult:
@@ -323,20 +334,32 @@ class SaltoKsConfigFlow(
         )
 
     @callback
-    def _async_show_sites(self, errors: _Errors) -> ConfigFlowResult:
-        """Show the sites to choose from."""
+    def _async_show_site_uid(self, errors: _Errors) -> ConfigFlowResult:
+        """Show the form of the UID with what was typed."""
+        return self.async_show_form(
+            step_id="site_uid",
+            data_schema=self.add_suggested_values_to_schema(_SITE_UID_SCHEMA, self._typed),
+            errors=errors,
+        )
+
+    @callback
+    def _async_show_sites(self) -> ConfigFlowResult:
+        """Show the sites to choose from, which are those that are not set up."""
+        set_up = self._async_current_ids(include_ignore=False)
         options = [
             SelectOptionDict(value=site.id, label=f"{site.name} ({site.site_uid})")
             for site in self._sites
+            if site.id not in set_up
         ]
+        if not options:
+            return self.async_abort(reason="no_more_sites")
         selector = SelectSelector(
             SelectSelectorConfig(options=options, mode=SelectSelectorMode.LIST)
         )
         return self.async_show_form(
             step_id="site",
             data_schema=vol.Schema({vol.Required(CONF_SITE_ID): selector}),
-            errors=errors,
-            description_placeholders=self._shown_placeholders,
+            errors={},
         )
 
     @callback
@@ -345,28 +368,24 @@ class SaltoKsConfigFlow(
     ) -> ConfigFlowResult:
         """Go back to the form where the failure can be mended."""
         errors = self._failure(err)
+        if isinstance(err, SiteNotFoundError):
+            return self._async_show_site_uid(errors)
         unreachable = any(key.startswith("cannot_connect") for key in errors.values())
         if unreachable and self._typed[CONF_ENVIRONMENT] == Environment.CUSTOM:
             return self._async_show_server(errors)
         return self._async_show_user(errors)
 
     def _failure(self, err: SaltoKsError | SiteNotFoundError | NoSitesError) -> _Errors:
-        """Name what went wrong at the field where it belongs."""
+        """Name what went wrong, at the top of the form."""
         self._shown_placeholders = {}
         match err:
             case SiteNotFoundError():
-                return {"base" if self._has_no_site_field else CONF_SITE_UID: "site_not_found"}
+                return {"base": "site_not_found"}
             case NoSitesError():
                 return {"base": "no_sites"}
             case _:
                 self._shown_placeholders = error_placeholders(err)
-                field, key = form_error(err)
-                return {field: key}
-
-    @property
-    def _has_no_site_field(self) -> bool:
-        """Tell whether the form at hand is one of an entry that has its site."""
-        return CONF_SITE_UID not in self._typed
+                return {"base": form_error(err)}
 
 
 def _server_errors(user_input: Mapping[str, Any]) -> _Errors:

@@ -33,7 +33,13 @@ from .const import CONF_POLLING_INTERVAL, DOMAIN, LOGGER, POLLING_INTERVAL, SITE
 from .denials import Denials
 from .domain.presence import absences
 from .door_commands import DoorCommands
-from .errors import action_error_key, error_placeholders, raised_as_home_assistant_errors
+from .errors import (
+    action_error_key,
+    error_placeholders,
+    office_mode_error_key,
+    opening_error_key,
+    raised_as_home_assistant_errors,
+)
 from .iq_vault import IqVault
 from .listeners import KeyedListeners
 from .site_keys import SiteKeys
@@ -61,7 +67,7 @@ SITE_AFTER_WRITES: Final = 30.0
 """Seconds from a change of keys until seats are counted again, once for all changes in between."""
 
 POLL_ERRORS: Final = {"cannot_connect": "poll_without_answer", "server_error": "poll_failed"}
-"""Texts of a poll instead of those of a command, after which nobody knows what was done."""
+"""Texts of a poll instead of those of an action: it is repeated by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,7 +344,8 @@ class SaltoKsDoorsCoordinator(SaltoKsCoordinator[DoorsSnapshot]):
         """Send a command to a door once; raises Home Assistant's errors."""
         lock = self.data.lock(lock_id)
         commands = self.config_entry.runtime_data.commands
-        with raised_as_home_assistant_errors(self.hass, self.config_entry):
+        text_of = opening_error_key if command is LockCommand.OPEN else office_mode_error_key
+        with raised_as_home_assistant_errors(self.hass, self.config_entry, text_of):
             await commands.send(lock, self.data.iq_of(lock), command, code)
 
     @callback

@@ -4,7 +4,7 @@ Vendor errors, refusals of our own and failing storage become Home Assistant's e
 and nowhere else, each with the key of a text that says what to do.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -93,12 +93,15 @@ _OF_A_PART: Final[Mapping[tuple[KeyProblem, str], str]] = {
 }
 """Problems with a part of a key that is named by us and not by Salto; each says so in its text."""
 
-_AUTH_FORM_ERRORS: Final = {
-    AuthFailure.CLIENT: ("client_secret", "client_refused"),
-    AuthFailure.ACCOUNT: ("password", "account_refused"),
-    AuthFailure.GRANT: ("base", "grant_refused"),
-    AuthFailure.BEARER: ("base", "token_refused"),
-    AuthFailure.UNCLEAR: ("base", "login_refused"),
+_OUTCOME_UNKNOWN: Final = frozenset({"cannot_connect", "server_error", "unexpected_answer"})
+"""Errors after which nobody knows what a command has done at the door."""
+
+_LOGIN_ON_FORMS: Final = {
+    AuthFailure.CLIENT: "client_refused",
+    AuthFailure.ACCOUNT: "account_refused",
+    AuthFailure.GRANT: "grant_refused",
+    AuthFailure.BEARER: "token_refused",
+    AuthFailure.UNCLEAR: "login_refused",
 }
 
 type KnownError = (
@@ -155,6 +158,26 @@ def action_error_key(err: KnownError) -> str:
     return error_key(err)
 
 
+def opening_error_key(err: KnownError) -> str:
+    """Return the key of the text for an error of an opening: it may have opened the door."""
+    return _command_key(err, "opening")
+
+
+def office_mode_error_key(err: KnownError) -> str:
+    """Return the key of the text for an error of office mode: it may have begun or ended."""
+    return _command_key(err, "office_mode")
+
+
+def _command_key(err: KnownError, command: str) -> str:
+    """Return the key of the text for an error of a command that is sent to a door.
+
+    An answer of the identity server came before the command could leave.
+    """
+    key = action_error_key(err)
+    may_have_left = getattr(err, "endpoint", None) is not Endpoint.IDENTITY
+    return f"{key}_{command}" if may_have_left and key in _OUTCOME_UNKNOWN else key
+
+
 def error_placeholders(err: KnownError) -> dict[str, str]:
     """Return what the text for an error has to be filled with; never a secret."""
     if isinstance(err, CommandRefusedError):
@@ -176,21 +199,32 @@ def clock_time(instant: datetime) -> str:
     return dt_util.as_local(instant).strftime("%H:%M")
 
 
-def form_error(err: KnownError) -> tuple[str, str]:
-    """Return the field of the set-up form an error belongs to, and its key."""
+def form_error(err: KnownError) -> str:
+    """Return the key of the text for an error on a form.
+
+    It is told at the top of the form: on the screen of a phone nobody sees what stands at a field
+    further down.
+    """
     if isinstance(err, SaltoKsAuthError):
-        return _AUTH_FORM_ERRORS.get(err.failure, ("base", "login_refused"))
+        return _LOGIN_ON_FORMS.get(err.failure, "login_refused")
     endpoint = getattr(err, "endpoint", None)
     if isinstance(err, SaltoKsConnectionError):
-        return "base", f"cannot_connect_{endpoint}"
+        return f"cannot_connect_{endpoint}"
     if isinstance(err, SaltoKsUnexpectedResponseError) and endpoint is Endpoint.IDENTITY:
-        return "base", "unexpected_answer_identity"
-    return "base", error_key(err)
+        return "unexpected_answer_identity"
+    return error_key(err)
 
 
 @contextmanager
-def raised_as_home_assistant_errors(hass: HomeAssistant, entry: ConfigEntry[Any]) -> Iterator[None]:
-    """Translate what an action runs into; refused credentials also start a reauth flow."""
+def raised_as_home_assistant_errors(
+    hass: HomeAssistant,
+    entry: ConfigEntry[Any],
+    text_of: Callable[[KnownError], str] = action_error_key,
+) -> Iterator[None]:
+    """Translate what an action runs into; refused credentials also start a reauth flow.
+
+    `text_of` returns the key of the text for an error.
+    """
     try:
         yield
     except KNOWN_ERRORS as err:
@@ -199,7 +233,7 @@ def raised_as_home_assistant_errors(hass: HomeAssistant, entry: ConfigEntry[Any]
             entry.async_start_reauth(hass)
         raise (ServiceValidationError if _is_users(err) else HomeAssistantError)(
             translation_domain=DOMAIN,
-            translation_key=action_error_key(err),
+            translation_key=text_of(err),
             translation_placeholders=error_placeholders(err),
         ) from err
 

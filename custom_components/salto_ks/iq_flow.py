@@ -88,7 +88,7 @@ class SaltoKsIqFlow(
         try:
             stage = await self._activation.find()
         except KNOWN_ERRORS as err:
-            return self._async_iq_refused(form_error(err)[1], error_placeholders(err))
+            return self._async_iq_refused(form_error(err), error_placeholders(err))
         if stage is Stage.ACTIVATED:
             return await self._async_iq_done(self._iq, store_pin=True)
         return self._async_show_pin({"base": "pin_not_accepted"} if tries_one else {})
@@ -136,7 +136,7 @@ class SaltoKsIqFlow(
             return self.async_abort(reason="storage_unreadable")
         except SaltoKsError as err:
             return self.async_abort(
-                reason=form_error(err)[1], description_placeholders=error_placeholders(err)
+                reason=form_error(err), description_placeholders=error_placeholders(err)
             )
         self._async_stand_on(client, vault, ground)
         return None

@@ -161,7 +161,7 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
         try:
             stage = await self._activation.find()
         except KNOWN_ERRORS as err:
-            return self._async_iq_refused(form_error(err)[1], error_placeholders(err))
+            return self._async_iq_refused(form_error(err), error_placeholders(err))
         if restored and stage is not Stage.ACTIVATED:
             return await self.async_step_iq_delivery()
         return await self._async_go_to(stage)
@@ -176,7 +176,7 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
         except SaltoKsNotFoundError:
             return self._async_iq_refused("iq_gone")
         except SaltoKsError as err:
-            return self._async_iq_refused(form_error(err)[1], error_placeholders(err))
+            return self._async_iq_refused(form_error(err), error_placeholders(err))
         if self._iq.restore_required:
             return await self.async_step_iq_restore()
         return None if self._iq.online else self._async_iq_refused("iq_offline")
@@ -251,5 +251,4 @@ class IqSteps[ContextT: FlowContext, ResultT: FlowResult[Any, Any], HandlerT](
     def _errors(self, err: KnownError) -> _Errors:
         """Turn an error into what a form shows, and keep what its text is filled with."""
         self._placeholders = error_placeholders(err)
-        _, key = form_error(err)
-        return {"base": key}
+        return {"base": form_error(err)}

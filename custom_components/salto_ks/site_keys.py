@@ -1,5 +1,6 @@
 """The keys of a loaded site: the manager with its clockwork, and those who hear of keys."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
@@ -52,6 +53,9 @@ from .storage import StorageError
 TICK: Final = timedelta(seconds=20)
 """How often is looked for what is due. Keys that we let in and out ourselves wait for this."""
 
+PATIENCE: Final = 5.0
+"""Seconds that a person in front of a form waits for Salto at most."""
+
 NAMED_KEYS: Final = 5
 """Keys that a line of the log names for each kind of difference."""
 
@@ -98,7 +102,7 @@ class SiteKeys:
         self._cipher = cipher
         options = entry.options
         rate = WriteRate(int(options.get(CONF_WRITES_PER_MINUTE, WRITES_PER_MINUTE.default)))
-        provider = ConnectProvider(
+        self._provider = ConnectProvider(
             client,
             site_id,
             Writer(rate, jitter=_jitter),
@@ -110,7 +114,7 @@ class SiteKeys:
         self.manager = KeyManager(
             ledger=ledger,
             cipher=cipher,
-            provider=provider,
+            provider=self._provider,
             facts=facts,
             is_active=is_active,
             clock=dt_util.utcnow,
@@ -171,6 +175,14 @@ class SiteKeys:
     def async_listen_to_begun(self, update: CALLBACK_TYPE, unit_id: UnitId) -> CALLBACK_TYPE:
         """Have somebody look again when something begins to be done to a key of a unit."""
         return self._begun.add(update, unit_id)
+
+    async def async_can_choose_pin(self) -> bool | None:
+        """Ask Salto whether the length of a PIN is ours to choose; None without an answer soon."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return (await self._provider.capabilities()).can_choose_pin
+        except TimeoutError, SaltoKsError, KeyFailedError:
+            return None
 
     async def async_go_on(self, by: By) -> None:
         """Look after keys by ourselves again, as a person has decided.
@@ -278,9 +290,8 @@ class SiteKeys:
                 news.setdefault(outcome, []).append(key_id)
         for outcome, keys in news.items():
             LOGGER.warning(
-                "%s: %d keys are not at Salto as they were left (%s): %s",
+                "%s: keys that are not at Salto as they were left (%s): %s",
                 self._entry.title,
-                len(keys),
                 outcome,
                 ", ".join(keys[:NAMED_KEYS]) + (", …" if len(keys) > NAMED_KEYS else ""),
             )

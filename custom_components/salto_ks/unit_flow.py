@@ -254,7 +254,7 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
         self._name = " ".join(typed[CONF_NAME].split())[:LONGEST_NAME].rstrip()
         if not self._name:
             self._errors[CONF_NAME] = "unit_name_empty"
-        elif self._name in self._other_names():
+        elif self._name.casefold() in self._other_names():
             self._errors[CONF_NAME] = "unit_name_taken"
         calendar = typed.get(CONF_CALENDAR)
         if calendar is not None and is_our_own(self.hass, calendar):
@@ -295,10 +295,10 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
             self._placeholders = {"doors": unmarked(", ".join(sorted(no_iq)))}
 
     def _other_names(self) -> set[str]:
-        """Return what the other units are called."""
+        """Return what the other units are called, in one case."""
         own = self._get_reconfigure_subentry().subentry_id if self._is_reconfigured else None
         return {
-            subentry.title
+            subentry.title.casefold()
             for subentry in unit_subentries(self._get_entry())
             if subentry.subentry_id != own
         }
@@ -311,14 +311,22 @@ class SaltoKsUnitFlow(ConfigSubentryFlow):
         self, user_input: Mapping[str, Any] | None = None
     ) -> SubentryFlowResult:
         """Ask how keys are made."""
-        optional = (CONF_LEAD_HOURS, CONF_PIN_LENGTH)
+        schema, go_on = _KEYS_ONLY, self._async_events_or_end
         if AccessMode(self._chosen[CONF_MODE]).opens_remotely:
-            return await self._async_ask(
-                "keys", _KEYS, user_input, self.async_step_opening, optional
-            )
-        return await self._async_ask(
-            "keys", _KEYS_ONLY, user_input, self._async_events_or_end, optional
-        )
+            schema, go_on = _KEYS, self.async_step_opening
+        if await self._async_lacks_custom_pins(user_input or {}):
+            self._errors, self._placeholders = {}, {}
+            self._errors[CONF_PIN_LENGTH] = "unit_pin_length_unavailable"
+            return self._show("keys", schema, user_input)
+        optional = (CONF_LEAD_HOURS, CONF_PIN_LENGTH)
+        return await self._async_ask("keys", schema, user_input, go_on, optional)
+
+    async def _async_lacks_custom_pins(self, typed: Mapping[str, Any]) -> bool:
+        """Tell whether a length was typed that no PIN of the site can have, as far as is known."""
+        entry: SaltoKsConfigEntry = self._get_entry()
+        if CONF_PIN_LENGTH not in typed or entry.state is not ConfigEntryState.LOADED:
+            return False
+        return await entry.runtime_data.keys.async_can_choose_pin() is False
 
     async def async_step_opening(
         self, user_input: Mapping[str, Any] | None = None

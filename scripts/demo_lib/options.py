@@ -4,6 +4,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+PORTS: Final = range(1, 65536)
+"""What a port may be; 0 would be any that is free, which nobody could be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,9 @@ def parse(arguments: Sequence[str]) -> Options:
         "--called-from", type=Path, default=Path(), help=argparse.SUPPRESS, metavar="FOLDER"
     )
     told = parser.parse_args(arguments)
+    for option, port in (("--port", told.port), ("--sim-port", told.sim_port)):
+        if port is not None and port not in PORTS:
+            parser.error(f"{option} is between {PORTS[0]} and {PORTS[-1]}")
 
     def absolute(path: Path | None) -> Path | None:
         return path and (told.called_from / path).resolve()

@@ -1,9 +1,10 @@
 """The front desk: a user without administrator rights issues a key on a dashboard."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 import pytest
 
 from scripts.demo_lib import front_desk
@@ -17,6 +18,7 @@ ISSUE_PATIENCE = 180_000.0
 """Milliseconds: Salto takes a minute to know a new guest, and the simulated one does too."""
 
 GATE = "Main gate"
+SITE = "Camping De Zilverspar"
 
 TIME_ROOM = 230
 """Pixels that a field needs for the longest way to write a time, as "11/28/2026, 11:45 PM"."""
@@ -48,6 +50,45 @@ def test_times_fit_their_fields(page: Page, demo: RunningDemo, width: int) -> No
         assert box is not None
         assert box["width"] >= TIME_ROOM
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def two_hours_later(card: Locator) -> str:
+    """Return the end of a key of two hours, as its field holds it."""
+    start = datetime.fromisoformat(card.get_by_label("From").input_value())
+    return (start + timedelta(hours=2)).isoformat(timespec="minutes")
+
+
+def test_the_editor_of_the_card(frontend: Frontend) -> None:
+    """The card is set up by a form, which says what each option does without it."""
+    page = frontend.page
+    frontend.visit("/salto-doors/keys?edit=1")
+    card = page.locator("hui-card-edit-mode").filter(has=page.locator("salto-ks-desk-card"))
+    card.hover(position={"x": 20, "y": 20})
+    card.get_by_role("button", name="Edit card").click()
+    editor = page.locator("hui-dialog-edit-card")
+    form = editor.locator("hui-form-editor")
+    preview = editor.locator("salto-ks-desk-card")
+    heading = preview.get_by_role("heading", level=2)
+    expect(heading).to_have_text("Keys")
+    for text in ("Empty: Keys.", "several sites.", "next morning."):
+        expect(form.get_by_text(text)).to_be_visible()
+    form.get_by_role("textbox", name="Heading").fill("Reception")
+    expect(heading).to_have_text("Reception")
+    hours = form.get_by_role("spinbutton", name="Length of a new key, in hours")
+    hours.fill("2")
+    expect(preview.get_by_label("Until")).to_have_value(two_hours_later(preview))
+    form.get_by_role("textbox", name="Heading").fill("")
+    expect(heading).to_have_text("Keys")
+    hours.fill("")
+    expect(preview.get_by_label("Until")).to_have_value(re.compile("T11:00$"))
+    site = form.locator("ha-config-entry-picker")
+    site.click()
+    page.locator("ha-combo-box-item").last.click()
+    expect(site).to_contain_text(SITE)
+    expect(preview.get_by_text("New key")).to_be_visible()
+    site.locator(".clear").click()
+    expect(site).not_to_contain_text(SITE)
+    expect(preview.get_by_text("New key")).to_be_visible()
 
 
 @pytest.mark.parametrize("viewport", [{"width": 1280, "height": 970}], ids=["desktop"])

@@ -23,9 +23,9 @@ SETTLED = 420.0
 MENDED = 180_000.0
 """Milliseconds: Salto takes a minute to know a new guest, and the simulated one does too."""
 
-GONE = "keys whose guest is gone"
-SUSPENDED = "keys without a seat"
-UNKNOWN = "unknown keys at Salto"
+GONE = "Keys whose guest is gone"
+SUSPENDED = "Keys without a seat"
+UNKNOWN = "Unknown keys at Salto"
 
 
 def keys_at_the_gate(frontend: Frontend) -> list[dict[str, Any]] | None:

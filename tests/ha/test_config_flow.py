@@ -274,6 +274,16 @@ async def test_site_by_its_uid(
     await finish(hass, sim, await fill(hass, result, addresses))
 
 
+ZILVERSPAR = "Camping De Zilverspar (NL0000000001)"
+STEIGER = "Jachthaven De Steiger (NL0000000002)"
+
+
+def offered(result: Result) -> list[str]:
+    """Return the sites to choose from."""
+    options = result["data_schema"].schema["site_id"].config["options"]
+    return [option["label"] for option in options]
+
+
 @pytest.mark.parametrize("left_out", [True, False])
 async def test_one_of_several_sites(
     hass: HomeAssistant,
@@ -289,11 +299,7 @@ async def test_one_of_several_sites(
     result = await fill(hass, await start(hass), typed)
     result = await fill(hass, result, addresses)
     assert (result["step_id"], result["errors"]) == ("site", {})
-    options = result["data_schema"].schema["site_id"].config["options"]
-    assert [option["label"] for option in options] == [
-        "Camping De Zilverspar (NL0000000001)",
-        "Jachthaven De Steiger (NL0000000002)",
-    ]
+    assert offered(result) == [ZILVERSPAR, STEIGER]
     await finish(hass, sim, await fill(hass, result, {"site_id": sim.site_id}))
 
 
@@ -348,6 +354,48 @@ async def test_same_site_twice(
     assert len(hass.config_entries.async_entries(DOMAIN)) == 1
 
 
+async def reach_sites(
+    hass: HomeAssistant, account: Mapping[str, str], addresses: Mapping[str, str]
+) -> Result:
+    """Go on to the list of sites, or to where there is nothing to choose."""
+    result = await fill(hass, await start(hass), {**account, "site_uid": ""})
+    return await fill(hass, result, addresses)
+
+
+async def test_site_that_is_set_up_is_not_offered(
+    hass: HomeAssistant,
+    sim: Simulator,
+    server: str,
+    account: dict[str, str],
+    addresses: dict[str, str],
+) -> None:
+    """The other one is, but not taken unasked: perhaps it was the first that was meant."""
+    await set_up_site(hass, sim, server, iqs=())
+    result = await reach_sites(hass, account, addresses)
+    assert (result["step_id"], offered(result)) == ("site", [STEIGER])
+    (site_id,) = {site.id for site in sim.world.sites.values() if site.site_uid in STEIGER}
+    result = await fill(hass, await fill(hass, result, {"site_id": site_id}), {})
+    assert result["title"] == "Jachthaven De Steiger"
+    await hass.async_block_till_done()
+
+    result = await reach_sites(hass, account, addresses)
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "no_more_sites")
+
+
+async def test_site_is_set_up_while_the_list_is_shown(
+    hass: HomeAssistant,
+    sim: Simulator,
+    server: str,
+    account: dict[str, str],
+    addresses: dict[str, str],
+) -> None:
+    """A site that was set up elsewhere meanwhile is not set up a second time."""
+    result = await reach_sites(hass, account, addresses)
+    await set_up_site(hass, sim, server, iqs=())
+    result = await fill(hass, result, {"site_id": sim.site_id})
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+
+
 async def test_forgotten_flow_is_in_nobodys_way(
     hass: HomeAssistant, sim: Simulator, server: str, account: dict[str, str]
 ) -> None:
@@ -385,8 +433,6 @@ class Trouble:
     cause: Callable[[Simulator], None]
     step: str = "user"
     """Form on which it shows."""
-    at: str = "base"
-    """Field of that form at which it shows."""
     cure: Callable[[Simulator], None] = field(default=lambda sim: sim.faults.clear())
 
 
@@ -481,7 +527,7 @@ async def test_trouble_is_named_and_got_over(
     result = await fill(hass, await start(hass), account)
     result = await fill(hass, result, addresses)
     assert (result["type"], result["step_id"]) == (FlowResultType.FORM, trouble.step)
-    assert result["errors"] == {trouble.at: trouble.key}
+    assert result["errors"] == {"base": trouble.key}
     typed = addresses if trouble.step == "server" else account
     assert suggested(result) == {key: typed[key] for key in typed if key not in SECRETS}
     assert not hass.config_entries.async_entries(DOMAIN)
@@ -494,26 +540,15 @@ async def test_trouble_is_named_and_got_over(
 
 
 @pytest.mark.parametrize(
-    ("changes", "field_name", "key"),
+    ("changes", "key"),
     [
-        pytest.param({"client_id": "nobody"}, "client_secret", "client_refused", id="client id"),
-        pytest.param(
-            {"client_secret": "wrong"}, "client_secret", "client_refused", id="client secret"
-        ),
-        pytest.param(
-            {"username": "nobody@example.com"}, "password", "account_refused", id="user name"
-        ),
-        pytest.param({"password": "wrong"}, "password", "account_refused", id="password"),
-        pytest.param({"site_uid": "NL9999999999"}, "site_uid", "site_not_found", id="unknown site"),
-        pytest.param(
-            {"site_uid": "BE0000000003"}, "site_uid", "site_not_found", id="site of others"
-        ),
-        pytest.param(
-            {"site_uid": "Camping De Zilverspar"}, "site_uid", "site_not_found", id="site's name"
-        ),
+        pytest.param({"client_id": "nobody"}, "client_refused", id="client id"),
+        pytest.param({"client_secret": "wrong"}, "client_refused", id="client secret"),
+        pytest.param({"username": "nobody@example.com"}, "account_refused", id="user name"),
+        pytest.param({"password": "wrong"}, "account_refused", id="password"),
     ],
 )
-async def test_wrong_input_is_named_and_corrected(
+async def test_wrong_account_is_named_and_corrected(
     hass: HomeAssistant,
     *,
     hass_storage: dict[str, Any],
@@ -521,21 +556,85 @@ async def test_wrong_input_is_named_and_corrected(
     account: dict[str, str],
     addresses: dict[str, str],
     changes: dict[str, str],
-    field_name: str,
     key: str,
 ) -> None:
-    """What was typed wrong is named at its field, kept unless it is secret, and can be mended."""
+    """What was typed wrong is named at the top, kept unless it is secret, and can be mended."""
     typed = account | changes
     result = await fill(hass, await start(hass), typed)
     result = await fill(hass, result, addresses)
     assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "user")
-    assert result["errors"] == {field_name: key}
+    assert result["errors"] == {"base": key}
     assert suggested(result) == {name: typed[name] for name in typed if name not in SECRETS}
     assert not hass.config_entries.async_entries(DOMAIN)
     assert VAULT not in hass_storage
 
     result = await fill(hass, result, account)
     assert (result["step_id"], suggested(result)) == ("server", addresses)
+    await finish(hass, sim, await fill(hass, result, addresses))
+
+
+async def reach_site_uid(
+    hass: HomeAssistant, account: Mapping[str, str], addresses: Mapping[str, str], site_uid: str
+) -> Result:
+    """Go on to the form of the UID, by a UID that is none of the account's sites."""
+    result = await fill(hass, await start(hass), {**account, "site_uid": site_uid})
+    result = await fill(hass, result, addresses)
+    assert (result["step_id"], result["errors"]) == ("site_uid", {"base": "site_not_found"})
+    assert suggested(result) == {"site_uid": site_uid}
+    assert [str(field) for field in result["data_schema"].schema] == ["site_uid"]
+    return result
+
+
+@pytest.mark.parametrize(
+    "site_uid",
+    [
+        pytest.param("NL9999999999", id="unknown site"),
+        pytest.param("BE0000000003", id="site of others"),
+        pytest.param("Camping De Zilverspar", id="site's name"),
+    ],
+)
+async def test_wrong_uid_is_all_that_is_typed_again(
+    hass: HomeAssistant,
+    *,
+    hass_storage: dict[str, Any],
+    sim: Simulator,
+    account: dict[str, str],
+    addresses: dict[str, str],
+    site_uid: str,
+) -> None:
+    """An account that was accepted is kept while its site is asked for, until that is right."""
+    result = await reach_site_uid(hass, account, addresses, site_uid)
+    assert not hass.config_entries.async_entries(DOMAIN)
+    assert VAULT not in hass_storage
+    result = await fill(hass, result, {"site_uid": "NL8888888888"})
+    assert (result["step_id"], result["errors"]) == ("site_uid", {"base": "site_not_found"})
+    assert suggested(result) == {"site_uid": "NL8888888888"}
+    result = await hass.config_entries.flow.async_configure(result["flow_id"])
+    assert (result["step_id"], result["errors"]) == ("site_uid", {})
+    result = await finish(hass, sim, await fill(hass, result, {"site_uid": account["site_uid"]}))
+    kept = result["result"].data
+    assert {name: kept[name] for name in SECRETS} == {name: account[name] for name in SECRETS}
+
+
+async def test_wrong_uid_is_left_out(
+    hass: HomeAssistant, sim: Simulator, account: dict[str, str], addresses: dict[str, str]
+) -> None:
+    """Where the UID is left out the second time, the site is chosen from a list."""
+    result = await reach_site_uid(hass, account, addresses, "NL9999999999")
+    result = await fill(hass, result, {})
+    assert (result["step_id"], offered(result)) == ("site", [ZILVERSPAR, STEIGER])
+    await finish(hass, sim, await fill(hass, result, {"site_id": sim.site_id}))
+
+
+async def test_password_is_changed_while_the_uid_is_asked_for(
+    hass: HomeAssistant, sim: Simulator, account: dict[str, str], addresses: dict[str, str]
+) -> None:
+    """An account that is not accepted any more leads back to where it is typed."""
+    result = await reach_site_uid(hass, account, addresses, "NL9999999999")
+    sim.set("account", account["username"], password="another")
+    result = await fill(hass, result, {"site_uid": account["site_uid"]})
+    assert (result["step_id"], result["errors"]) == ("user", {"base": "account_refused"})
+    result = await fill(hass, result, account | {"password": "another"})
     await finish(hass, sim, await fill(hass, result, addresses))
 
 

@@ -79,12 +79,15 @@ def three_doors(sim: Simulator) -> None:
 @pytest.mark.parametrize(
     ("fault", "key"),
     [
-        (Fault(route=LOCKING, reset=True), "cannot_connect"),
-        (Fault(route=LOCKING, drop_after_commit=True), "cannot_connect"),
-        (Fault(route=LOCKING, status=500), "server_error"),
-        (Fault(route=LOCKING, status=503), "server_error"),
-        (Fault(route=LOCKING, status=504, commit=True), "server_error"),
-        (Fault(route=LOCKING, status=408, body={"ErrorCode": "1", "Message": "x"}), "server_error"),
+        (Fault(route=LOCKING, reset=True), "cannot_connect_opening"),
+        (Fault(route=LOCKING, drop_after_commit=True), "cannot_connect_opening"),
+        (Fault(route=LOCKING, status=500), "server_error_opening"),
+        (Fault(route=LOCKING, status=503), "server_error_opening"),
+        (Fault(route=LOCKING, status=504, commit=True), "server_error_opening"),
+        (
+            Fault(route=LOCKING, status=408, body={"ErrorCode": "1", "Message": "x"}),
+            "server_error_opening",
+        ),
     ],
     ids=["reset", "dropped", "500", "503", "504_done", "408"],
 )
@@ -121,7 +124,7 @@ async def test_silence_ends_after_half_a_minute(
     fault = sim.faults.add(Fault(route=LOCKING, latency=300))
 
     async def opening() -> None:
-        with shown("cannot_connect"):
+        with shown("cannot_connect_opening"):
             await unlock(hass, sim)
 
     with running(opening()) as task:

@@ -92,6 +92,14 @@ async def ending_office_mode(hass: HomeAssistant, sim: Simulator) -> None:
 
 
 ACTIONS = (opening, locking, starting_office_mode, ending_office_mode)
+OUTCOME_UNKNOWN = {"cannot_connect", "server_error", "unexpected_answer"}
+
+
+def text_after(action: Action, text: str) -> str:
+    """Return the text of an action that has sent its command: it says what nobody knows."""
+    if text not in OUTCOME_UNKNOWN:
+        return text
+    return f"{text}_opening" if action is opening else f"{text}_office_mode"
 
 
 async def test_every_answer_to_every_action(
@@ -119,7 +127,7 @@ async def test_every_answer_to_every_action(
                 )
             )
             sim.journal.clear()
-            with shown(text):
+            with shown(text_after(action, text)):
                 await action(hass, sim)
             assert commands(sim) == (2 if fault.status == 401 else 1)
     assert reauth_flows(hass) == 0
@@ -155,6 +163,30 @@ async def test_look_before_locking(
     with shown(text):
         await locking(hass, sim)
     assert commands(sim) == 0
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
+@pytest.mark.parametrize(
+    ("name", "text"), [("nothing", "login_failed"), ("web_page", "unexpected_answer")]
+)
+async def test_login_that_fails_before_a_command(
+    hass: HomeAssistant, sim: Simulator, set_up: SetUp, action: Action, name: str, text: str
+) -> None:
+    """Where the login fails no command has left, and nothing is said to be unknown."""
+    await set_up(iqs=[RECEPTION])
+    sim.revoke_tokens()
+    fault, _ = ANSWERS[name]
+    sim.faults.add(
+        Fault(
+            route="/connect/token",
+            status=fault.status,
+            body=fault.body,
+            reset=fault.reset,
+            count=None,
+        )
+    )
+    with shown(text):
+        await action(hass, sim)
 
 
 async def test_vendors_words_are_passed_on(

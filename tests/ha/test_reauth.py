@@ -59,10 +59,7 @@ async def test_changed_password(
 
     before = dict(entry.data)
     result = await fill(hass, result, {"password": "wrong"})
-    assert (result["step_id"], result["errors"]) == (
-        "reauth_confirm",
-        {"password": "account_refused"},
-    )
+    assert (result["step_id"], result["errors"]) == ("reauth_confirm", {"base": "account_refused"})
     assert dict(entry.data) == before
 
     sim.journal.clear()
@@ -83,7 +80,7 @@ async def test_changed_client_secret(
     await go_on(hass, freezer, 76)
     password = entry.data["password"]
     result = await fill(hass, await the_flow(hass), {"password": password})
-    assert result["errors"] == {"client_secret": "client_refused"}
+    assert result["errors"] == {"base": "client_refused"}
     typed = {"password": password, "client_secret": " another-secret "}
     await is_over(hass, await fill(hass, result, typed), entry)
     assert entry.data["client_secret"] == "another-secret"

@@ -141,14 +141,14 @@ async def test_account_of_other_sites(hass: HomeAssistant, sim: Simulator, set_u
 
 
 async def test_wrong_credentials(hass: HomeAssistant, sim: Simulator, set_up: SetUp) -> None:
-    """What Salto refuses is named at its field and not kept."""
+    """What Salto refuses is named and not kept."""
     entry = await set_up(iqs=())
     before = dict(entry.data)
     typed = as_it_is(entry) | {"password": "wrong"}
     result = await fill(hass, await begin(hass, entry), typed)
-    assert result["errors"] == {"password": "account_refused"}
+    assert result["errors"] == {"base": "account_refused"}
     result = await fill(hass, result, as_it_is(entry) | {"client_id": "nobody"})
-    assert result["errors"] == {"client_secret": "client_refused"}
+    assert result["errors"] == {"base": "client_refused"}
     assert shown(result)["client_id"] == "nobody"
     assert dict(entry.data) == before
     await is_done(hass, await fill(hass, result, as_it_is(entry)), entry)

@@ -88,6 +88,9 @@ FLOWS: Mapping[str, tuple[str, ...]] = {
 }
 """Which modules show the texts of which section; that of subentries is the one of IQs."""
 
+LANGUAGES = sorted(TRANSLATIONS.glob("*.json"))
+"""The files of all languages."""
+
 KEY_ERRORS = (KeyRefusedError, KeyFailedError, KeyPendingError, KeyGivenUpError)
 CHOICES = {
     "key_status": set(KeyStatus) - {KeyStatus.SCHEDULED},
@@ -362,15 +365,13 @@ def _is_field(key: ast.expr | None) -> bool:
             return True
         case ast.Name(id=name):
             return name.startswith("CONF_") or name == "field"
-        case ast.IfExp(body=one, orelse=other):
-            return _is_field(one) and _is_field(other)
         case _:
             return False
 
 
 def form_errors(section: str) -> set[str]:
     """Return the keys of all errors that a section's forms can show."""
-    found = {form_error(error)[1] for error in errors_of_flows()}
+    found = {form_error(error) for error in errors_of_flows()}
     for name in FLOWS[section]:
         module = integration()[name]
         found |= set(_literals_at(module))
@@ -419,8 +420,8 @@ def reasons(section: str) -> set[str]:
         for call in module.calls("async_abort", "async_update_and_abort"):
             reason = keyword(call, "reason")
             found |= {str(reason.value)} if isinstance(reason, ast.Constant) else set()
-            if isinstance(reason, ast.Subscript):
-                found |= {form_error(error)[1] for error in errors_of_flows()}
+            if isinstance(reason, ast.Call):
+                found |= {form_error(error) for error in errors_of_flows()}
             if isinstance(reason, ast.Name):
                 found |= {_first(call) for call in module.calls("_async_iq_refused")}
                 steps = integration()["iq_steps"].calls("_async_iq_refused")
@@ -509,6 +510,15 @@ def test_texts_of_steps(section: str) -> None:
         assert words["title"]
         menu = keyword(call, "menu_options")
         assert set(words.get("menu_options", ())) == (set() if menu is None else texts(menu))
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda path: path.stem)
+def test_titles_of_menus_of_the_set_up(language: Path) -> None:
+    """They are filled with nothing: Home Assistant does that in flows of subentries only."""
+    menus = {step for step, call in _steps("config") if keyword(call, "menu_options") is not None}
+    assert menus == {"iq_again", "iq_resume"}
+    steps = json.loads(language.read_text("utf-8"))["config"]["step"]
+    assert not {step for step in menus if "{" in steps[step]["title"]}
 
 
 @pytest.mark.parametrize("section", FLOWS)
@@ -997,6 +1007,15 @@ def test_texts_of_the_front_desk() -> None:
         assert words == {item.value for item in kind} | {"other"}
 
 
+def test_texts_of_the_editor_of_the_card() -> None:
+    """Each option that the editor of the card offers has a label, and a note on what holds without."""
+    card = (INTEGRATION / "frontend" / "salto-ks-desk-card.js").read_text("utf-8")
+    options = re.findall(r"\{ name: \"(\w+)\", selector:", card)
+    assert options
+    words = {key for key in english()["common"] if key.startswith("desk_option_")}
+    assert words == {f"desk_option_{name}{part}" for name in options for part in ("", "_note")}
+
+
 def test_texts_of_the_activity() -> None:
     """There are words for whoever is at a door, why it stays closed, and all that is told of it."""
     common = english()["common"]
@@ -1058,9 +1077,7 @@ def leaves(texts: Mapping[str, Any], path: str = "") -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "language", sorted(TRANSLATIONS.glob("*.json")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda path: path.stem)
 def test_languages_say_the_same(language: Path) -> None:
     """Each language has a text for each key, filled with the same things."""
     mine, original = leaves(json.loads(language.read_text("utf-8"))), leaves(english())

@@ -16,17 +16,18 @@ from homeassistant.helpers import (
     issue_registry as ir,
 )
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 import pytest
 
 from custom_components.salto_ks.domain.bookings import BookingStatus, Unit
 from custom_components.salto_ks.domain.keys import OnRemoval, Strategy
 from custom_components.salto_ks.unit_flow import LONGEST_NAME, SHOWN_EVENTS
 from custom_components.salto_ks.units import units_of
-from simulator import Simulator
+from simulator import Fault, Simulator
 
 from .conftest import SetUp
 from .files import hass_config_dir, hass_storage
-from .keys import HOUR, MORNING
+from .keys import HOUR, MORNING, passing
 from .support import FIELD, RECEPTION, Result, account_input, door, iq_named, lock_named
 from .unit_steps import (
     ARRIVAL,
@@ -77,6 +78,11 @@ async def calendar(hass: HomeAssistant, entry: Entry) -> str:
 def vendor_ids(sim: Simulator, *names: str) -> list[str]:
     """Return what is kept of doors, by their names."""
     return sorted(lock_named(sim, name).id for name in names)
+
+
+def with_custom_pins(sim: Simulator) -> None:
+    """Put what takes a PIN length into the site's subscription."""
+    sim.set("site", sim.site_id, features=["custom_pin"])
 
 
 def prefilled(result: Result) -> dict[str, Any]:
@@ -151,6 +157,7 @@ async def test_what_is_asked_is_kept(
     hass: HomeAssistant, entry: Entry, sim: Simulator, calendar: str
 ) -> None:
     """Each field of each form is one of the unit that the bookings then go by."""
+    with_custom_pins(sim)
     forms = {
         "keys": {
             "lead_hours": 36,
@@ -239,6 +246,7 @@ async def test_unit_that_becomes_pin_only(hass: HomeAssistant, entry: Entry) -> 
     [
         ({"name": "   "}, {"name": "unit_name_empty"}),
         ({"name": "Pitch  13 "}, {"name": "unit_name_taken"}),
+        ({"name": "pITCH 13"}, {"name": "unit_name_taken"}),
         ({"doors": []}, {"doors": "unit_no_doors"}),
         ({"doors": ["lock.kitchen"]}, {"doors": "door_not_ours"}),
         ({"doors": [GATE_LOCK, PEDESTRIAN_LOCK]}, {"doors": "doors_without_keypad"}),
@@ -443,12 +451,98 @@ async def test_what_a_field_does_not_take(
     ids=["longest", "shortest", "opening", "events"],
 )
 async def test_ends_of_ranges(
-    hass: HomeAssistant, entry: Entry, calendar: str, step: str, typed: dict[str, Any]
+    hass: HomeAssistant,
+    *,
+    sim: Simulator,
+    entry: Entry,
+    calendar: str,
+    step: str,
+    typed: dict[str, Any],
 ) -> None:
     """What is just allowed is allowed by the form and by the rules alike."""
+    with_custom_pins(sim)
     await make_unit(hass, entry, {step: typed}, mode="both", calendar=calendar)
     assert typed.items() <= data_of(entry).items()
     assert entry.state is ConfigEntryState.LOADED
+
+
+# The length of PINs
+
+SITE = "/v1.2/sites/{site}"
+SUBSCRIPTION = "/v1.2/sites/{site}/subscription"
+
+
+@pytest.mark.parametrize("mode", ["pin", "both"])
+async def test_pin_length_that_the_site_cannot_have(
+    hass: HomeAssistant, entry: Entry, sim: Simulator, mode: str
+) -> None:
+    """It is refused at its field, since each booking would fail; the subscription can be changed."""
+    typed = {**KEYS, "pin_length": 5}
+    result = await reach(hass, entry, "keys", mode=mode)
+    result = await fill_unit(hass, result, typed)
+    refused = {"pin_length": "unit_pin_length_unavailable"}
+    assert (result["step_id"], result["errors"]) == ("keys", refused)
+    assert typed.items() <= prefilled(result).items()
+    result = await fill_unit(hass, result, typed)
+    assert result["errors"] == refused
+    with_custom_pins(sim)
+    result = await go_through(hass, await fill_unit(hass, result, typed))
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert data_of(entry)["pin_length"] == 5
+
+
+async def test_pin_length_is_left_out(hass: HomeAssistant, entry: Entry, sim: Simulator) -> None:
+    """Without a length nothing is asked of Salto, and nothing of what was refused is kept."""
+    result = await reach(hass, entry, "keys")
+    result = await fill_unit(hass, result, {**KEYS, "pin_length": 5})
+    assert set(result["errors"]) == {"pin_length"}
+    sim.journal.clear()
+    result = await fill_unit(hass, result, KEYS)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert sim.journal.count("GET", SUBSCRIPTION) == 0
+    assert "pin_length" not in data_of(entry)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(route=SITE, reset=True, count=None),
+        Fault(route=SITE, status=403, body={"ErrorCode": "2203"}, count=None),
+        Fault(route=SITE, status=401, count=None),
+    ],
+    ids=["no answer", "forbidden", "login refused"],
+)
+async def test_pin_length_where_salto_cannot_be_asked(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    *,
+    sim: Simulator,
+    entry: Entry,
+    fault: Fault,
+) -> None:
+    """What nobody knows is refused to nobody, nor does it keep anybody waiting for long."""
+    result = await reach(hass, entry, "keys")
+    sim.faults.add(fault)
+    began = dt_util.utcnow()
+    async with passing(freezer):
+        result = await fill_unit(hass, result, {**KEYS, "pin_length": 5})
+    assert dt_util.utcnow() - began < timedelta(seconds=10)
+    assert sim.faults.hits(fault)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    sim.faults.clear()
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert data_of(entry)["pin_length"] == 5
+
+
+async def test_pin_length_where_the_entry_is_unloaded_meanwhile(
+    hass: HomeAssistant, entry: Entry
+) -> None:
+    """A site that went away while the form was open cannot be asked either."""
+    result = await reach(hass, entry, "keys")
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    result = await fill_unit(hass, result, {**KEYS, "pin_length": 5})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert data_of(entry)["pin_length"] == 5
 
 
 # The preview
@@ -625,6 +719,7 @@ async def test_change_is_prefilled(
     hass: HomeAssistant, sim: Simulator, entry: Entry, calendar: str
 ) -> None:
     """All forms come with what is kept; submitted as they are, they keep it so."""
+    with_custom_pins(sim)
     forms = {
         "keys": {**KEYS, "lead_hours": 24, "pin_length": 5, "strategy": "membership"},
         "opening": {"opens_minutes_before": 45, "opening_statuses": ["checked_in"]},
@@ -648,9 +743,10 @@ async def test_change_is_prefilled(
 
 
 async def test_optional_fields_can_be_emptied(
-    hass: HomeAssistant, entry: Entry, calendar: str
+    hass: HomeAssistant, sim: Simulator, entry: Entry, calendar: str
 ) -> None:
     """A calendar, a lead time, a PIN length and words can be taken out again."""
+    with_custom_pins(sim)
     forms = {
         "keys": {**KEYS, "lead_hours": 24, "pin_length": 5},
         "events": {"ignore_patterns": ["Blocked"], "pending_patterns": ["Option"]},
@@ -698,8 +794,9 @@ async def test_unit_may_keep_its_name_and_not_take_another(
     result = await start_change(hass, entry, unit_id_of(entry))
     result = await fill_unit(hass, result, unit_input(name="Pitch 13"))
     assert (result["step_id"], result["errors"]) == ("reconfigure", {"name": "unit_name_taken"})
-    result = await go_through(hass, await fill_unit(hass, result, unit_input()))
+    result = await go_through(hass, await fill_unit(hass, result, unit_input(name=PITCH.upper())))
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "reconfigure_successful")
+    assert unit_id_of(entry, PITCH.upper())
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,17 @@ def test_a_kept_folder_refuses_another_simulator(folder: DemoFolder, change: lis
         folder.settle(parse(change))
 
 
+@pytest.mark.parametrize("option", ["--port", "--sim-port"])
+@pytest.mark.parametrize("port", ["0", "-1", "65536", "99999"])
+def test_a_port_that_does_not_exist_is_refused(
+    option: str, port: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A port out of range is said in one line, before anything is started."""
+    with pytest.raises(SystemExit):
+        parse([f"{option}={port}"])
+    assert f"error: {option} is between 1 and 65535" in capsys.readouterr().err
+
+
 def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     """A folder with somebody's Home Assistant in it is never touched."""
     (tmp_path / "configuration.yaml").write_text("default_config:\n", encoding="utf-8")

@@ -22,6 +22,13 @@ const DEFAULT_END_OF_DAY = "11:00";
 const LATEST_INPUT = "9999-12-31T23:59";
 const SEARCH_FROM_KEYS = 6;
 
+/** The options that the editor offers; names are those of the configuration. */
+const OPTIONS = [
+  { name: "title", selector: { text: {} } },
+  { name: "config_entry_id", selector: { config_entry: { integration: "salto_ks" } } },
+  { name: "hours", selector: { number: { min: 1, step: "any", mode: "box" } } },
+];
+
 /** What Home Assistant's connection rejects a call with when it breaks. */
 const CONNECTION_LOST = 3;
 
@@ -206,6 +213,11 @@ function sayDone(place, text) {
   }, DONE_SHOWN_MS);
 }
 
+/** Call a command of the front desk, in the language of the user. */
+function callDesk(hass, command, data) {
+  return hass.callWS({ type: `salto_ks/desk/${command}`, language: hass.language, ...data });
+}
+
 /** Write text only where it differs, so that nothing is announced or selected anew. */
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -349,7 +361,7 @@ class Desk {
   }
 
   call(command, data) {
-    return this.hass.callWS({ type: `salto_ks/desk/${command}`, language: this.hass.language, ...data });
+    return callDesk(this.hass, command, data);
   }
 
   /** Call a command of the chosen site. */
@@ -1002,6 +1014,16 @@ class SaltoKsDeskCard extends HTMLElement {
   /** Return a configuration for the card picker. */
   static getStubConfig() {
     return {};
+  }
+
+  /** Return the form of the editor, with its words. No card is drawn yet whose connection it could use. */
+  static async getConfigForm() {
+    const { words } = await callDesk(document.querySelector("home-assistant").hass, "words");
+    return {
+      schema: OPTIONS,
+      computeLabel: ({ name }) => words[`option_${name}`],
+      computeHelper: ({ name }) => words[`option_${name}_note`],
+    };
   }
 
   /**
