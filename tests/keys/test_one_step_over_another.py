@@ -149,6 +149,22 @@ async def test_a_refused_reissue_does_not_keep_a_key_past_its_end(office: Office
     assert not office.opens(key)
 
 
+@pytest.mark.parametrize("strategy", Strategy)
+async def test_a_guest_who_cannot_be_removed(office: Office, strategy: Strategy) -> None:
+    """Whoever is let in by us stands outside after the window all the same, in the same minute."""
+    key = await office.issue(booking="b1", strategy=strategy)
+    await office.comes(key.record.window.starts_at)
+    assert office.opens(key)
+    broken(office, "DELETE", status=403, body=NO_RIGHT)
+    await office.comes(key.record.window.ends_at)
+    assert not office.opens(key)
+    assert office.record(key).status is KeyStatus.UNKNOWN
+    mended(office)
+    await office.passes(3 * HOUR, every=MINUTE)
+    assert office.record(key).status is KeyStatus.REVOKED
+    await office.assert_agreed()
+
+
 async def test_a_booking_that_comes_back_to_a_key_without_a_guest(office: Office) -> None:
     """The removal was refused halfway; the booking has a key that works, with another PIN."""
     key = await office.issue(booking="b1", unit_id=PITCH, lasts=2 * DAY)
