@@ -287,8 +287,12 @@ class Unit:
 
 
 def as_label(text: str) -> str:
-    """Return a name in one line of reasonable length; what cannot be shown becomes a blank."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    """Return a name in one line of reasonable length; what cannot be shown becomes a blank.
+
+    Whoever tells of bookings may send megabytes, of which no more than the beginning is looked at.
+    """
+    begin = text[: 100 * LONGEST_LABEL]
+    shown = "".join(letter if letter.isprintable() else " " for letter in begin)
     return " ".join(shown.split())[:LONGEST_LABEL].rstrip()
 
 
