@@ -16,10 +16,27 @@ SERVER = ("Address of the API", "Address of the identity server")
 
 def follow(frontend: Frontend, demo: RunningDemo, labels: tuple[str, ...]) -> None:
     """Type into each field what the demo says to type there, and send the form."""
+    fill(frontend, demo, labels)
+    frontend.submit()
+
+
+def fill(frontend: Frontend, demo: RunningDemo, labels: tuple[str, ...]) -> None:
+    """Type into each field what the demo says to type there."""
     for label in labels:
         frontend.type(label, demo.said(rf"^  {label} +(.+)$"))
     frontend.picture(f"set-up-{labels[0].lower().replace(' ', '-')}")
+
+
+def mistype_the_site(frontend: Frontend, demo: RunningDemo) -> None:
+    """Type the UID of no site: the words are in sight, and only the UID is asked for again."""
+    fill(frontend, demo, ACCOUNT)
+    frontend.type(ACCOUNT[-1], "NL9999999999")
     frontend.submit()
+    frontend.expect_step("A server of your own")
+    follow(frontend, demo, SERVER)
+    frontend.expect_step("Which site?")
+    expect(frontend.dialog.get_by_text("None of the sites").first).to_be_in_viewport()
+    follow(frontend, demo, ACCOUNT[-1:])
 
 
 def activate(frontend: Frontend, demo: RunningDemo, iq: str) -> None:
@@ -62,9 +79,7 @@ def test_the_whole_set_up_is_clicked_through(fresh_demo: RunningDemo, page: Page
 
     frontend.expect_step("Connect to Salto KS")
     frontend.choose(fresh_demo.said(r"^  Environment +(.+)$"))
-    follow(frontend, fresh_demo, ACCOUNT)
-    frontend.expect_step("A server of your own")
-    follow(frontend, fresh_demo, SERVER)
+    mistype_the_site(frontend, fresh_demo)
     activate(frontend, fresh_demo, "IQ Reception")
     frontend.finish()
 
