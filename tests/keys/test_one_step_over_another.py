@@ -149,6 +149,23 @@ async def test_a_refused_reissue_does_not_keep_a_key_past_its_end(office: Office
     assert not office.opens(key)
 
 
+async def test_an_old_guest_who_does_not_go_keeps_no_key_past_its_end(office: Office) -> None:
+    """Nor does what Salto has refused to tidy away, and a new guest after that, hold back the end."""
+    key = await office.issue(booking="b1", strategy=Strategy.MEMBERSHIP)
+    await office.comes(key.record.window.starts_at)
+    await office.comes(key.record.window.ends_at - 20 * MINUTE)
+    broken(office, "DELETE", status=403, body=NO_RIGHT)
+    new = await office.manager.reissue(key.record.key_id, RECEPTION)
+    await office.passes(UNSEEN_FOR + MINUTE)
+    broken(office, "POST", "/guests", status=400, body=REFUSAL)
+    assert isinstance(await outcome_of(reissue(office, key)), KeyFailedError)
+    mended(office)
+    assert office.opens(new)
+    await office.comes(key.record.window.ends_at)
+    assert not office.opens(new)
+    assert office.record(key).status is KeyStatus.REMOVING
+
+
 @pytest.mark.parametrize("strategy", Strategy)
 async def test_a_guest_who_cannot_be_removed(office: Office, strategy: Strategy) -> None:
     """Whoever is let in by us stands outside after the window all the same, in the same minute."""

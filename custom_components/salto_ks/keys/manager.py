@@ -518,7 +518,7 @@ class KeyManager:
                 continue
             if self._is_locked(key_id):
                 continue
-            if chore is not None and self._is_time_for(key_id, now, chore):
+            if chore is not None and self._is_time_for(key_id, now, chore, record):
                 yield key_id, partial(self._do, chore, key_id)
             elif key_id in late:
                 yield key_id, partial(self._look_for_spares, key_id)
@@ -1455,14 +1455,21 @@ class KeyManager:
         lock = self._keys.get(key_id)
         return lock is not None and lock.locked()
 
-    def _is_time_for(self, key_id: KeyId, now: datetime, chore: Chore | None = None) -> bool:
+    def _is_time_for(
+        self,
+        key_id: KeyId,
+        now: datetime,
+        chore: Chore | None = None,
+        record: KeyRecord | None = None,
+    ) -> bool:
         """Tell whether what is to be done to a key does not have to wait.
 
-        What the window asks for waits for its own failures only.
+        What the window asks for waits for its own failures only: the end for a removal that was
+        refused, and not for a new guest or what is left of an old one.
         """
         match chore:
             case Chore.END:
-                waits = key_id in self._refusals
+                waits = record is not None and KeyWarning.NOT_REMOVED in record.warnings
             case Chore.JOIN | Chore.LEAVE:
                 waits = key_id in self._failures
             case _:
